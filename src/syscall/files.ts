@@ -1,0 +1,60 @@
+/**
+ * Files by descriptor. A path that an attacker may shape is opened here and nowhere else: beneath a directory descriptor,
+ * with the kernel doing the resolution. What is opened is then used through `/proc/self/fd/<fd>` (`pathOf`) by node:fs.
+ */
+import { closeSync } from 'node:fs';
+import { call } from './call.ts';
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
+
+export type Fd = number;
+
+/** A path as bytes with its NUL; throws a TypeError for one that holds a NUL itself, which the kernel would cut there. */
+const cString = (path: string | Buffer): Buffer => {
+  const bytes = Buffer.from(path);
+  if (bytes.includes(0)) throw new TypeError('a path holds a NUL byte');
+  return Buffer.concat([bytes, Buffer.of(0)]);
+};
+
+/**
+ * Open a path beneath a directory, resolved as `resolve` says.   man 2 openat2 (Linux 5.6)
+ * O_CLOEXEC is always set. EAGAIN (a rename raced the walk, RESOLVE_IN_ROOT and RESOLVE_BENEATH only) is left to the caller.
+ */
+export const openat2 = (dir: Fd, path: string | Buffer, flags: number, resolve: number, mode = 0): Fd => {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(mode), 8);
+  how.writeBigUInt64LE(BigInt(resolve), 16);
+  return call('openat2', dir, cString(path), how, 24);
+};
+
+/** How often a walk that a rename raced is made again before EAGAIN is given to the caller. */
+const RACED_WALKS = 64;
+
+/**
+ * Open `path` as a program whose root directory is `root` would: absolute links and `..` stay below it, magic links are refused.
+ * A walk that a rename in the tree raced is made again a bounded number of times.
+ */
+export const openInRoot = (root: Fd, path: string | Buffer, flags: number, mode = 0): Fd => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, mode);
+    } catch (error) {
+      if (tries === RACED_WALKS || !(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+    }
+  }
+};
+
+/** Opens a directory that we trust by its path on the host, without following a link at its end. */
+export const openDirectory = (path: string): Fd => openat2(-100, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+
+/** The path through which node:fs reaches what a descriptor refers to; names below a directory may be appended with `/`. */
+export const pathOf = (fd: Fd): string => `/proc/self/fd/${fd}`;
+
+/** Runs `use` with a descriptor and closes it, whatever happens. */
+export const withFd = <T>(fd: Fd, use: (fd: Fd) => T): T => {
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+};

@@ -1,0 +1,29 @@
+/** Numbers of system calls, for tables that the stub walks and for calls that libc does not wrap.   man 2 syscalls */
+
+const X64 = {
+  read: 0, write: 1, close: 3, rt_sigaction: 13, rt_sigprocmask: 14, execve: 59, chdir: 80, fchdir: 81, mkdir: 83, setsid: 112, setgroups: 116,
+  setresuid: 117, setresgid: 119, capset: 126, prctl: 157, mount: 165, exit_group: 231, openat: 257, unshare: 272, dup3: 292, setns: 308, execveat: 322,
+} as const; // prettier-ignore
+
+const ARM64 = {
+  dup3: 24, mkdirat: 34, mount: 40, chdir: 49, fchdir: 50, openat: 56, close: 57, read: 63, write: 64, capset: 91, exit_group: 94, unshare: 97,
+  rt_sigaction: 134, rt_sigprocmask: 135, setresuid: 147, setresgid: 149, setsid: 157, setgroups: 159, prctl: 167, execve: 221, setns: 268, execveat: 281,
+} as const; // prettier-ignore
+
+/** The same on every architecture: they came after the numbering was unified (424 and up). */
+const UNIFIED = {
+  pidfd_send_signal: 424,
+  open_tree: 428,
+  move_mount: 429,
+  pidfd_open: 434,
+  clone3: 435,
+  close_range: 436,
+  openat2: 437,
+  mount_setattr: 442,
+} as const;
+
+export type Arch = 'x64' | 'arm64';
+export type SyscallName = keyof typeof UNIFIED | (keyof typeof X64 & keyof typeof ARM64);
+
+/** The number of a system call on `arch`, by default this machine's. */
+export const numberOf = (name: SyscallName, arch: Arch = process.arch as Arch): number => ({ ...UNIFIED, ...(arch === 'arm64' ? ARM64 : X64) })[name];

@@ -1,0 +1,121 @@
+/**
+ * The sandbox's root as one mount tree on the host (decision 5 of the design): rootfs read-only, generated /etc, and the writable places,
+ * each the same mount inside and outside. The runtime gets it as its root; files.ts reads it through its door.
+ */
+import { closeSync, existsSync, lstatSync, mkdirSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../syscall/constants.ts';
+import type { Fd } from '../syscall/files.ts';
+import { bindTree, changeMount, cloneTree, mountTmpfs, unmount } from '../syscall/mounts.ts';
+
+export interface RootOptions {
+  /** empty directory of the server's, in its own mount namespace, that the runtime's ids can reach */
+  readonly place: string;
+  /** directory that becomes /etc, shared by all sandboxes */
+  readonly etc: string;
+  /** directory that becomes /run/cellwall: what the server tells the sandbox */
+  readonly run: string;
+  /** `host`, or the directory of another root file system */
+  readonly rootfs: string;
+  /** directories of the host that appear at their own path, read-only */
+  readonly toolchains: readonly string[];
+  readonly binds: readonly { readonly source: string; readonly destination: string; readonly readOnly: boolean }[];
+  /** sizes of the writable places in `MiB` */
+  readonly sizes: { readonly workspace: number; readonly tmp: number; readonly home: number; readonly shm: number };
+  /** who uid and gid 1000 inside are on the host */
+  readonly agent: { readonly uid: number; readonly gid: number };
+  /** path on the host that means /workspace inside too; null for none */
+  readonly contextPath: string | null;
+}
+
+export interface Root {
+  /** what the runtime takes as `root.path` */
+  readonly path: string;
+  /** descriptor of a read-only copy of the tree, for reading any path of it */
+  readonly door: Fd;
+  /** unmounts everything; what was written is gone */
+  dispose(): Promise<void>;
+}
+
+/** Builds the tree. Throws SyscallError when a mount is refused; then nothing stays mounted. */
+export const buildRoot = async (options: RootOptions): Promise<Root> => {
+  const { place } = options;
+  mkdirSync(place, { mode: 0o711 });
+  try {
+    mountTmpfs(place, { sizeMb: SKELETON_MB, inodes: SKELETON_INODES, mode: 0o755 });
+    const root = join(place, 'root');
+    for (const step of STEPS) step({ ...options, root });
+    const door = cloneTree(root, { readOnly: true });
+    return { path: root, door, dispose: () => dispose(place, door) };
+  } catch (error) {
+    await dispose(place, null);
+    throw error;
+  }
+};
+
+const SKELETON_MB = 4;
+const SKELETON_INODES = 1024;
+/** one file or directory for each 4 KiB, so that inodes are never scarcer than bytes */
+const INODES_PER_MB = 256;
+
+type Step = (options: RootOptions & { readonly root: string }) => void;
+
+const DIRECTORIES = ['usr', 'etc', 'proc', 'sys', 'dev/shm', 'tmp', 'workspace', 'run/cellwall', 'home/agent', 'var', 'root', 'opt', 'mnt', 'srv'];
+/** where programs lie besides /usr: links into it on most systems, directories of their own on some */
+const ROOTFS_NAMES = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
+
+const makeDirectories: Step = ({ root, rootfs, toolchains, binds }) => {
+  const inside = [...DIRECTORIES, ...toolchains, ...binds.map((bind) => bind.destination)];
+  for (const path of inside.map((name) => join(root, name))) mkdirSync(path, { recursive: true });
+  symlinkSync('/tmp', join(root, 'var/tmp'));
+  for (const { name, source, link } of partsOf(rootfs)) {
+    if (link) symlinkSync(readlinkSync(source), join(root, name));
+    else mkdirSync(join(root, name), { recursive: true });
+  }
+};
+
+const partsOf = (rootfs: string): readonly { name: string; source: string; link: boolean }[] =>
+  ROOTFS_NAMES.map((name) => ({ name, source: join(rootfs === 'host' ? '/' : rootfs, name) }))
+    .filter(({ source }) => existsSync(source))
+    .map((part) => ({ ...part, link: lstatSync(part.source).isSymbolicLink() }));
+
+const linkContext: Step = ({ root, contextPath }) => {
+  if (contextPath === null || existsSync(join(root, contextPath))) return;
+  mkdirSync(dirname(join(root, contextPath)), { recursive: true });
+  symlinkSync('/workspace', join(root, contextPath));
+};
+
+// A bind of the directory onto itself is a mount whose flag can be changed without its submounts: they keep theirs.
+const closeSkeleton: Step = ({ root }) => {
+  bindTree(root, root, { readOnly: false });
+  changeMount(root, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
+};
+
+const showReadOnly: Step = ({ root, rootfs, etc, run, toolchains }) => {
+  const show = (source: string, target: string): void => bindTree(source, join(root, target), { readOnly: true });
+  for (const { name, source, link } of partsOf(rootfs)) if (!link) show(source, name);
+  for (const path of toolchains) if (existsSync(path)) show(path, path);
+  show(etc, 'etc');
+  show(run, 'run/cellwall');
+};
+
+const mountWritable: Step = ({ root, sizes, agent: owner }) => {
+  const place = (target: string, sizeMb: number, mode: number): void => mountTmpfs(target, { sizeMb, inodes: sizeMb * INODES_PER_MB, mode, owner });
+  place(join(root, 'workspace'), sizes.workspace, 0o755);
+  place(join(root, 'tmp'), sizes.tmp, 0o1777);
+  place(join(root, 'home/agent'), sizes.home, 0o700);
+  place(join(root, 'dev/shm'), sizes.shm, 0o1777);
+};
+
+const showBinds: Step = ({ root, binds }) => {
+  for (const { source, destination, readOnly } of binds) bindTree(source, join(root, destination), { readOnly });
+};
+
+/** The order is the design: what is below a mount is mounted after it. */
+const STEPS: readonly Step[] = [makeDirectories, linkContext, closeSkeleton, showReadOnly, mountWritable, showBinds];
+
+const dispose = async (place: string, door: Fd | null): Promise<void> => {
+  if (door !== null) closeSync(door);
+  await unmount(place);
+  rmdirSync(place);
+};
