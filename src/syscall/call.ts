@@ -2,7 +2,12 @@
 import koffi from 'koffi';
 import { libc, type Libc, type LibcName } from './libc.ts';
 
-const ERRNO_NAMES = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+// Of two names for one number the first counts, as in Node: EAGAIN is not called EWOULDBLOCK.
+const ERRNO_NAMES = new Map(
+  Object.entries(koffi.os.errno)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
 export const { EINTR, EAGAIN, EEXIST, ECHILD, ENOENT } = koffi.os.errno as Record<'EINTR' | 'EAGAIN' | 'EEXIST' | 'ECHILD' | 'ENOENT', number>;
 
 /** The symbolic name of an errno, `ENOENT` for 2; the number in words where there is no name. */

@@ -1,16 +1,43 @@
 /** A table of system calls as a program of its own: the launch code behind an ELF header, static, without libc.   man 5 elf */
-import { writeSync } from 'node:fs';
-import { call } from './call.ts';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { call, errnoName } from './call.ts';
 import { F_ADD_SEALS, F_SEAL_ALL, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC } from './constants.ts';
-import type { Fd } from './files.ts';
+import { pathOf, type Fd } from './files.ts';
 import type { Arch } from './numbers.ts';
 import { PROGRAM_BLOCK, STUBS } from './stub.ts';
 import { encodeTables, type Step } from './table.ts';
 
-/** The bytes of a program that walks `steps` and exits with 127 if one fails or none replaces or ends it. Deterministic. */
-export const programOf = (steps: readonly Step[], arch: Arch = process.arch as Arch): Buffer => {
+/** The bytes of a program that walks `steps` and exits with 0, or with 127 when one failed that may not. Deterministic. */
+export const programOf = (steps: readonly Step[], options: ProgramOptions = {}): Buffer => reportingProgram(steps, options).bytes;
+
+export interface ProgramOptions {
+  /** left out: this machine's */
+  readonly arch?: Arch;
+  /** descriptor that a failure is written to; left out: none */
+  readonly report?: number;
+}
+
+/** The same with a reader of its reports: from the 16 bytes that it wrote to the step that failed and the errno. */
+export const reportingProgram = (
+  steps: readonly Step[],
+  { arch = process.arch as Arch, report = -1 }: ProgramOptions,
+): { bytes: Buffer; failureOf(written: Buffer): StepFailure } => {
+  const encoded = encodeTables({ child: steps, report }, PROGRAM_BLOCK, arch);
+  const failureOf = (written: Buffer): StepFailure => ({
+    step: encoded.stepAt(written.readBigUInt64LE(0)),
+    errno: errnoName(-Number(written.readBigInt64LE(8))),
+  });
+  return { bytes: elfOf(encoded.bytes, arch), failureOf };
+};
+
+export interface StepFailure {
+  readonly step: Step | undefined;
+  /** symbolic name */
+  readonly errno: string;
+}
+
+const elfOf = (data: Buffer, arch: Arch): Buffer => {
   const { code, programEntry } = STUBS[arch];
-  const data = encodeTables({ child: steps }, PROGRAM_BLOCK, arch).bytes;
   const codeOffset = HEADER_SIZE + 2 * PROGRAM_HEADER_SIZE;
   const dataOffset = Math.ceil((codeOffset + code.length) / PAGE[arch]) * PAGE[arch];
   const bytes = Buffer.alloc(dataOffset + data.length);
@@ -27,7 +54,9 @@ export const sealedProgram = (name: string, bytes: Buffer): Fd => {
   const fd = createMemfd(name);
   writeSync(fd, bytes);
   call('fcntl', fd, F_ADD_SEALS, F_SEAL_ALL);
-  return fd;
+  const program = openSync(pathOf(fd), 'r'); // what is open for writing cannot be run (ETXTBSY), and gVisor takes read-only descriptors only
+  closeSync(fd);
+  return program;
 };
 
 const HEADER_SIZE = 64;

@@ -4,7 +4,7 @@
  */
 import { closeSync } from 'node:fs';
 import { call } from './call.ts';
-import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
+import { AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
 
 export type Fd = number;
 
@@ -49,6 +49,22 @@ export const openDirectory = (path: string): Fd => openat2(-100, path, O_PATH | 
 
 /** The path through which node:fs reaches what a descriptor refers to; names below a directory may be appended with `/`. */
 export const pathOf = (fd: Fd): string => `/proc/self/fd/${fd}`;
+
+const NS_PER_S = 1_000_000_000n;
+
+/**
+ * Set the times of `name` in a directory, in `ns` since 1970; those of a link itself, not of what it points to.   man 2 utimensat (Linux 2.6.22)
+ * node:fs takes seconds as a double, which cannot hold nanoseconds.
+ */
+export const setTimes = (dir: Fd, name: string | Buffer, atimeNs: bigint, mtimeNs: bigint): void => {
+  const times = Buffer.alloc(32);
+  for (const [index, time] of [atimeNs, mtimeNs].entries()) {
+    const ns = ((time % NS_PER_S) + NS_PER_S) % NS_PER_S;
+    times.writeBigInt64LE((time - ns) / NS_PER_S, index * 16);
+    times.writeBigInt64LE(ns, index * 16 + 8);
+  }
+  call('utimensat', dir, cString(name), times, AT_SYMLINK_NOFOLLOW);
+};
 
 /** Runs `use` with a descriptor and closes it, whatever happens. */
 export const withFd = <T>(fd: Fd, use: (fd: Fd) => T): T => {

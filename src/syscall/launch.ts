@@ -15,8 +15,8 @@ export interface Command {
   readonly argv: readonly string[];
   /** the whole environment, `NAME=value` */
   readonly env: readonly string[];
-  /** descriptors that become 0, 1 and 2 of the program; it gets no others. Each must be above 2 */
-  readonly stdio: readonly [stdin: Fd, stdout: Fd, stderr: Fd];
+  /** descriptors that become 0, 1, 2 and so on of the program; it gets no others. Each must be above the highest of those */
+  readonly stdio: readonly [stdin: Fd, stdout: Fd, stderr: Fd, ...more: Fd[]];
   /** steps made in the child before its descriptors are closed and the program runs */
   readonly steps?: readonly Step[];
 }
@@ -44,7 +44,7 @@ const childOf = ({ path, argv, env, stdio, steps = [] }: Command): readonly Step
   { call: 'rt_sigprocmask', args: [SIG_SETMASK, NO_SIGNALS, 0, SIGSET_SIZE] },
   { call: 'setsid', args: [] },
   ...steps,
-  { call: 'close_range', args: [3, 0xffffffff, CLOSE_RANGE_CLOEXEC] },
+  { call: 'close_range', args: [stdio.length, 0xffffffff, CLOSE_RANGE_CLOEXEC] },
   { call: 'execve', args: [path, argv, env] },
 ];
 

@@ -18,6 +18,8 @@ const raw = (name: SyscallName, parameters: string) => ({
 const FUNCTIONS = {
   // man 2 openat2. SAFETY: `path` is a NUL-terminated Buffer, `how` one of 24 bytes that the kernel only reads.
   openat2: raw('openat2', 'int dirfd, const void *path, const void *how, size_t size'),
+  // man 2 utimensat. SAFETY: `path` is a NUL-terminated Buffer, `times` one of 32 bytes, two timespecs that the kernel only reads.
+  utimensat: wrapped('int', 'utimensat', 'int dirfd, const void *path, const void *times, int flags'),
   // man 2 mount. SAFETY: four NUL-terminated strings, copied by the kernel.
   mount: wrapped('int', 'mount', 'const char *source, const char *target, const char *type, unsigned long flags, const char *data'),
   // man 2 umount2. SAFETY: one NUL-terminated string.
@@ -61,6 +63,8 @@ const FUNCTIONS = {
   execveat: raw('execveat', 'int dirfd, const char *path, const char **argv, const char **envp, int flags'),
   // man 2 splice. SAFETY: both offsets are null or Buffers of 8 bytes.
   splice: wrapped('int64_t', 'splice', 'int from, void *from_offset, int to, void *to_offset, size_t length, unsigned int flags'),
+  // man 2 copy_file_range. SAFETY: both offsets are Buffers of 8 bytes.
+  copy_file_range: wrapped('int64_t', 'copy_file_range', 'int from, void *from_offset, int to, void *to_offset, size_t length, unsigned int flags'),
   // man 2 epoll_create, man 2 epoll_ctl, man 2 epoll_wait. SAFETY: `event` is a Buffer of one epoll_event, `events` of `count`.
   epoll_create1: wrapped('int', 'epoll_create1', 'int flags'),
   epoll_ctl: wrapped('int', 'epoll_ctl', 'int epoll, int operation, int fd, const void *event'),

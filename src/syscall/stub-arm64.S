@@ -28,14 +28,24 @@ restore:
     ldp     x29, x30, [sp], #48
     ret
 
-// Entry of a program of its own (elf.ts): its block lies at a fixed address.
+// Entry of a program of its own (elf.ts): its block lies at a fixed address. It exits with 127 when an entry failed, else with 0.
 program:
     mov     x19, #0x600000
 child:
     ldr     x20, [x19, #8]
     ldr     x21, [x19, #16]
     bl      walk
-    mov     x0, #127                // an entry failed, or the table ended without execve
+    tbz     x0, #63, leave
+    ldr     x0, [x19, #80]
+    add     x1, x19, #56
+    mov     x2, #16
+    mov     x8, #64                 // write
+    svc     #0
+    mov     x0, #127
+    b       exit
+leave:
+    mov     x0, #0
+exit:
     mov     x8, #94                 // exit_group
     svc     #0
 
@@ -59,7 +69,11 @@ keep:
     cbz     x10, check
     str     x0, [x10]
 check:
-    tbz     x0, #63, advance
+    tbnz    x0, #63, failed
+    tbz     x9, #2, advance
+    mov     x0, #0
+    ret
+failed:
     tbnz    x9, #0, advance
     str     x20, [x19, #56]
     str     x0, [x19, #64]

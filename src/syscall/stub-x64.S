@@ -2,8 +2,8 @@
 #
 # It walks tables of system calls. Position-independent; no data of its own. Everything comes from a block in memory:
 #   block:  0 clone_args*  8 child table*  16 its length  24 before*  32 its length  40 after*  48 its length
-#          56 failed entry* (out)  64 its result (out)  72 pid or -errno of clone3 (out)
-#   entry:  0 number  8..48 six arguments  56 flags (1: failure is ignored, 2: EINTR is tried again)  64 result (out)
+#          56 failed entry* (out)  64 its result (out)  72 pid or -errno of clone3 (out)  80 descriptor that the two at 56 are written to, or -1
+#   entry:  0 number  8..48 six arguments  56 flags (1: failure is ignored, 2: EINTR is tried again, 4: success ends the walk)  64 result (out)
 #          72 place that also receives the result, or 0;  80 bytes in all
 # Registers for the whole of it: rbx block, r12 entry, r13 entries left.
     .intel_syntax noprefix
@@ -39,14 +39,23 @@ restore:
     pop     rbx
     ret
 
-# Entry of a program of its own (elf.ts): its block lies at a fixed address.
+# Entry of a program of its own (elf.ts): its block lies at a fixed address. It exits with 127 when an entry failed, else with 0.
 program:
     mov     ebx, 0x600000
 child:
     mov     r12, [rbx + 8]
     mov     r13, [rbx + 16]
     call    walk
-    mov     edi, 127                # an entry failed, or the table ended without execve
+    xor     edi, edi
+    test    rax, rax
+    jns     leave
+    mov     rdi, [rbx + 80]
+    lea     rsi, [rbx + 56]
+    mov     edx, 16
+    mov     eax, 1                  # write
+    syscall
+    mov     edi, 127
+leave:
     mov     eax, 231                # exit_group
     syscall
 
@@ -76,7 +85,12 @@ keep:
     mov     [rcx], rax
 check:
     test    rax, rax
-    jns     advance
+    js      failed
+    test    byte ptr [r12 + 56], 4
+    jz      advance
+    xor     eax, eax
+    ret
+failed:
     test    byte ptr [r12 + 56], 1
     jnz     advance
     mov     [rbx + 56], r12

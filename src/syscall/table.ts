@@ -12,6 +12,8 @@ export interface Step {
   readonly mayFail?: boolean;
   /** whether the step is made again when a signal interrupted it */
   readonly restart?: boolean;
+  /** whether the walk ends well as soon as this step succeeds */
+  readonly last?: boolean;
 }
 
 export interface Tables {
@@ -22,6 +24,8 @@ export interface Tables {
   readonly after?: readonly Step[];
   /** namespaces that the child gets of its own, CLONE_NEW*   man 2 clone3 */
   readonly namespaces?: bigint;
+  /** descriptor of the child's that a failure is written to: address of the entry and its negative errno, 8 bytes each */
+  readonly report?: number;
 }
 
 export interface Encoded {
@@ -34,11 +38,12 @@ export interface Encoded {
   stepAt(address: bigint): Step | undefined;
 }
 
-const BLOCK_SIZE = 80;
+const BLOCK_SIZE = 88;
 const ENTRY_SIZE = 80;
 const CLONE_ARGS_SIZE = 88;
+const MAX_ARGUMENTS = 6;
 
-/** Lays tables out as they will lie at `base`. Throws a RangeError for a result that is wanted before it exists or twice. */
+/** Lays tables out as they will lie at `base`. Throws a RangeError for a result that is wanted before it exists or twice, and for what no call takes. */
 export const encodeTables = (tables: Tables, base: bigint, arch: Arch = process.arch as Arch): Encoded => {
   const writer = new Writer(base);
   writer.reserve(BLOCK_SIZE);
@@ -48,6 +53,7 @@ export const encodeTables = (tables: Tables, base: bigint, arch: Arch = process.
   writer.u64(cloneArgs + 8, writer.address(pidfdOffset));
   writer.u64(cloneArgs + 32, SIGCHLD);
   writer.u64(0, writer.address(cloneArgs));
+  writer.u64(80, tables.report ?? -1);
   const steps = new Map<bigint, Step>();
   for (const [offset, list] of [
     [8, tables.child],
@@ -66,13 +72,14 @@ const writeEntries = (writer: Writer, list: readonly Step[], steps: Map<bigint, 
   const offsets = new Map<Step, number>();
   for (const [index, step] of list.entries()) {
     const entry = start + index * ENTRY_SIZE;
+    if (step.args.length > MAX_ARGUMENTS) throw new RangeError(`${step.call} has ${step.args.length} arguments, a system call at most ${MAX_ARGUMENTS}`);
     writer.u64(entry, numberOf(step.call, arch));
     for (const [position, argument] of step.args.entries()) {
       const place = entry + 8 + 8 * position;
       if (typeof argument === 'object' && 'resultOf' in argument) writer.forward(offsets.get(argument.resultOf), place);
       else writer.u64(place, writer.value(argument));
     }
-    writer.u64(entry + 56, (step.mayFail ? 1 : 0) | (step.restart ? 2 : 0));
+    writer.u64(entry + 56, (step.mayFail ? 1 : 0) | (step.restart ? 2 : 0) | (step.last ? 4 : 0));
     offsets.set(step, entry);
     steps.set(writer.address(entry), step);
   }
@@ -109,9 +116,9 @@ class Writer {
   /** An argument as the register will hold it. */
   value(argument: number | bigint | string | readonly string[] | Buffer): number | bigint {
     if (typeof argument === 'number' || typeof argument === 'bigint') return argument;
-    if (typeof argument === 'string') return this.#store(Buffer.from(`${argument}\0`));
+    if (typeof argument === 'string') return this.#text(argument);
     if (Buffer.isBuffer(argument)) return this.#shared(argument);
-    const pointers = argument.map((text) => this.#store(Buffer.from(`${text}\0`)));
+    const pointers = argument.map((text) => this.#text(text));
     const array = this.reserve(8 * (pointers.length + 1));
     pointers.forEach((pointer, index) => this.u64(array + 8 * index, pointer));
     return this.address(array);
@@ -126,6 +133,11 @@ class Writer {
 
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#used);
+  }
+
+  #text(text: string): bigint {
+    if (text.includes('\0')) throw new RangeError('an argument holds a NUL, where the kernel would cut it');
+    return this.#store(Buffer.from(`${text}\0`));
   }
 
   // The same Buffer in two steps is the same memory for both: what one writes the other reads.

@@ -2,9 +2,10 @@
  * pid 1 of a sandbox: a few system calls, no libc. It becomes uid 0 without capabilities, so that `agent` cannot signal it, lets the kernel reap orphans,
  * and blocks in read on a pipe whose other end only the server holds. The read ends when the server does, and with pid 1 the sandbox ends.
  */
-import { PR_CAPBSET_DROP, SIGCHLD } from '../../syscall/constants.ts';
+import { AT_FDCWD, PR_CAPBSET_DROP, SIGCHLD } from '../../syscall/constants.ts';
 import { programOf } from '../../syscall/elf.ts';
 import type { Step } from '../../syscall/table.ts';
+import { CGROUP_MOUNT } from './gate.ts';
 
 /** The program's bytes, for this machine. */
 export const initProgram = (): Buffer => programOf(INIT);
@@ -27,6 +28,8 @@ export const INIT: readonly Step[] = [
   { call: 'setresgid', args: [0, 0, 0] },
   { call: 'setresuid', args: [0, 0, 0] },
   { call: 'capset', args: [capabilityHeader, Buffer.alloc(24)] },
+  // The groups of the execs are nobody's business inside. Older gVisor has none.
+  { call: 'fchmodat', args: [AT_FDCWD, CGROUP_MOUNT, 0o700], mayFail: true },
   // Only EINTR is tried again. Zero is the end of the pipe; an error ends the program as well.
   { call: 'read', args: [0, Buffer.alloc(1), 1], restart: true },
   { call: 'exit_group', args: [0] },

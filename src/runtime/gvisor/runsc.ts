@@ -1,12 +1,12 @@
 /** Which runsc is run, with which flags, and what it writes down about a sandbox. */
-import { accessSync, constants, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { SandboxError } from '../../errors.ts';
 import { log } from '../../log.ts';
 import { hasCode } from '../../syscall/call.ts';
-import { followTrusted, Untrusted } from './trust.ts';
+import { followTrusted, isExecutable, programsOnPath, Untrusted } from './trust.ts';
 
 /** The version of the Go module that `cellwall setup` builds; the cache is asked for this one only. */
 export const RUNSC_VERSION = 'v0.0.0-20260905035102-160fafc42237';
@@ -74,11 +74,8 @@ const trustedProgram = (path: string, uid: number): string => {
   return real;
 };
 
-// Relative directories, the empty one among them, mean the working directory, which may be a project's.
 const findOnPath = (path: string, uid: number): string | undefined => {
-  for (const dir of path.split(':').filter(isAbsolute)) {
-    const candidate = join(dir, 'runsc');
-    if (!isExecutable(candidate)) continue;
+  for (const candidate of programsOnPath('runsc', path)) {
     try {
       return trustedProgram(candidate, uid);
     } catch (error) {
@@ -95,15 +92,6 @@ const exists = (path: string): boolean => {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
     return !hasCode(error, 'ENOTDIR');
-  }
-};
-
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 };
 

@@ -1,5 +1,5 @@
-/** Who could put another file in the place of this one? Paths of programs that cellwall starts are asked that first. */
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+/** Programs that cellwall starts: where they lie, and who could put another file in their place. */
+import { accessSync, constants, lstatSync, readlinkSync, statSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { hasCode } from '../../syscall/call.ts';
 
@@ -35,6 +35,7 @@ export const followTrusted = (path: string, uid: number): { path: string; stat: 
   for (let links = 0; pending.length > 0;) {
     const name = pending.pop()!;
     const next = name === '..' ? dirname(at) : join(at, name);
+    if (!stat.isDirectory()) throw new Untrusted('it does not exist', `${at} is no directory, so ${path} does not exist`);
     const entry = look(next);
     checkDirectory(at, stat, entry, owned);
     if (entry.isSymbolicLink()) {
@@ -50,8 +51,11 @@ export const followTrusted = (path: string, uid: number): { path: string; stat: 
   return { path: at, stat };
 };
 
-/** The names of a path, the first one last. */
-const partsOf = (path: string): string[] => path.split('/').filter((name) => name !== '' && name !== '.').reverse(); // prettier-ignore
+/** The names of a path, the first one last; a slash at its end demands a directory, as `.` does. */
+const partsOf = (path: string): string[] => {
+  const names = path.replace(/\/+$/, '/.').split('/');
+  return names.filter((name) => name !== '').reverse();
+};
 
 // Whether only root and we decide what is found under this entry of the directory.
 const checkDirectory = (path: string, stat: Stats, entry: Stats, owned: (stat: Stats) => boolean): void => {
@@ -71,3 +75,21 @@ const look = (path: string): Stats => {
 
 const writableByOthers = ({ mode }: Stats): boolean => (mode & WRITABLE_BY_OTHERS) !== 0;
 const modeOf = ({ mode }: Stats): string => (mode & 0o7777).toString(8).padStart(4, '0');
+
+/** Every program of this name in the absolute directories of a `PATH`, in its order. A relative one, or an empty one, would mean a project's directory. */
+export const programsOnPath = (name: string, path: string): string[] =>
+  path
+    .split(':')
+    .filter(isAbsolute)
+    .map((dir) => join(dir, name))
+    .filter((file) => isExecutable(file) && statSync(file).isFile());
+
+/** Whether this process may execute it, links followed. */
+export const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};

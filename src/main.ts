@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/** The entry. From its first line on nobody of the same user may look into this process or write to it; commands that need it go one namespace down. */
+import { runCli } from './cli/index.ts';
+import { cameBack, enclose, proveEnclosed } from './syscall/enclose.ts';
+import { forbidDumping } from './syscall/process.ts';
+
+const isLinux = process.platform === 'linux';
+if (isLinux) forbidDumping();
+const back = isLinux ? cameBack(process.env) : null;
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  platform: process.platform,
+  enclosure: {
+    isInside: back !== null,
+    enter: (variables) =>
+      enclose([...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...variables }, { uid: process.getuid!(), gid: process.getgid!() }),
+    prove: () => back && proveEnclosed(back),
+  },
+});

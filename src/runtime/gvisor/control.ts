@@ -1,0 +1,105 @@
+/** What is asked of a sandbox over its control socket: start it, run a program in it, signal, wait. Each call blocks a connection, so each exec has its own. */
+import type { Fd } from '../../syscall/files.ts';
+import type { Exit } from '../runtime.ts';
+import { ConnectionLost, ControlConnection, ControlError } from './urpc.ts';
+
+export interface Started {
+  /** pid inside; null as long as it has none */
+  pid(): number | null;
+  readonly exit: Promise<Exit>;
+}
+
+/** Brings up `lo` and starts pid 1. Throws ControlError or ConnectionLost. */
+export const startSandbox = async (socket: string, id: string): Promise<void> => {
+  const connection = new ControlConnection(socket);
+  try {
+    await connection.call('containerManager.SetNetworkArgs', LOOPBACK);
+    await connection.call('containerManager.StartRoot', id);
+  } finally {
+    connection.close();
+  }
+};
+
+/** Runs the program in `image` inside, as uid 0, with `descriptors` as its 0, 1, 2 and so on. */
+export const execute = async (socket: string, id: string, image: Fd, capabilities: readonly string[], descriptors: readonly Fd[]): Promise<Started> => {
+  const connection = new ControlConnection(socket);
+  try {
+    const pid = Number(await connection.call('containerManager.ExecuteAsync', executionOf(id, capabilities, descriptors.length), [...descriptors, image]));
+    const exit = connection.call('containerManager.WaitPID', { PID: pid, CID: id }).then((status) => exitOf(Number(status)));
+    exit.catch(() => undefined).finally(() => connection.close());
+    return { pid: () => pid, exit };
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+};
+
+/** Sends a signal to a process inside and the group that it leads. A process that is gone is no error. */
+export const signalInside = async (socket: string, id: string, pid: number, signal: number): Promise<void> => {
+  const connection = new ControlConnection(socket);
+  try {
+    await connection.call('containerManager.Signal', { CID: id, Signo: signal, PID: pid, Mode: PROCESS_GROUP });
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+  } finally {
+    connection.close();
+  }
+};
+
+/** Resolves when the sandbox has ended, however. */
+export const untilEnded = async (socket: string, id: string): Promise<void> => {
+  const connection = new ControlConnection(socket);
+  try {
+    await connection.call('containerManager.Wait', id);
+  } catch (error) {
+    if (!(error instanceof ConnectionLost || error instanceof ControlError)) throw error;
+  } finally {
+    connection.close();
+  }
+};
+
+const PROCESS_GROUP = 3;
+
+const LOOPBACK = {
+  LoopbackLinks: [
+    {
+      Name: 'lo',
+      Addresses: [
+        { Address: '127.0.0.1', PrefixLen: 8 },
+        { Address: '::1', PrefixLen: 128 },
+      ],
+      Routes: [
+        { Destination: { IP: '127.0.0.0', Mask: Buffer.of(255, 0, 0, 0).toString('base64') }, Gateway: '' },
+        { Destination: { IP: '::1', Mask: Buffer.alloc(16, 255).toString('base64') }, Gateway: '' },
+      ],
+    },
+  ],
+};
+
+// One descriptor more than GuestFDs is the program itself. Capabilities are always named: gVisor reads a missing set as "all" for uid 0.
+const executionOf = (id: string, capabilities: readonly string[], descriptors: number): object => ({
+  filename: '',
+  argv: ['cellwall'],
+  envv: [],
+  wd: '/',
+  KUID: 0,
+  KGID: 0,
+  ExtraKGIDs: [],
+  Capabilities: {
+    PermittedCaps: maskOf(capabilities),
+    EffectiveCaps: maskOf(capabilities),
+    BoundingCaps: maskOf(capabilities),
+    InheritableCaps: 0,
+    AmbientCaps: 0,
+  },
+  NoNewPrivileges: true,
+  StdioIsPty: false,
+  ContainerID: id,
+  GuestFDs: Array.from({ length: descriptors }, (_, fd) => fd),
+});
+
+const maskOf = (capabilities: readonly string[]): number => capabilities.reduce((mask, name) => mask | (1 << CAPABILITY_NUMBERS[name]!), 0);
+const CAPABILITY_NUMBERS: Readonly<Record<string, number>> = { CAP_SETGID: 6, CAP_SETUID: 7, CAP_SETPCAP: 8 };
+
+// man 2 waitpid: the low seven bits are the signal, the next byte the exit code.
+const exitOf = (status: number): Exit => ((status & 0x7f) === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal: status & 0x7f });

@@ -1,0 +1,78 @@
+/**
+ * The way back: what the control socket does, done by runsc's own commands, for a runsc whose socket the self-test did not understand.
+ * Slower, and just as safe; an exit code above 128 cannot be told from a signal here.
+ */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Fd } from '../../syscall/files.ts';
+import { launchCommand } from '../../syscall/launch.ts';
+import { reap, waitForEnd, type Child } from '../../syscall/process.ts';
+import type { Exit } from '../runtime.ts';
+import { ENVIRONMENT, runRunsc } from './cli.ts';
+import type { Started } from './control.ts';
+import type { Sandbox } from './sandbox.ts';
+
+let calls = 0;
+
+/** `runsc exec` of the program in `image`. The process is given in a file, because every user of the host can read an argv. */
+export const executeByCli = async (sandbox: Sandbox, image: Fd, capabilities: readonly string[], io: readonly Fd[]): Promise<Started> => {
+  const base = `${sandbox.logFile}.${(calls += 1)}`;
+  const [processFile, pidFile] = [`${base}.process`, `${base}.pid`];
+  const forget = (): void => [processFile, pidFile].forEach((file) => rmSync(file, { force: true }));
+  writeFileSync(processFile, JSON.stringify(processOf(capabilities)), { mode: 0o600 });
+  const passed = io.slice(3).map((_, index) => `--pass-fd=${index + 3}:${index + 3}`);
+  const args = [...sandbox.flags, 'exec', `--process=${processFile}`, `--internal-pid-file=${pidFile}`, ...passed, `--exec-fd=${io.length}`, sandbox.id];
+  try {
+    const [stdin, stdout, stderr, ...more] = io as readonly [Fd, Fd, Fd, ...Fd[]];
+    const child = await launchCommand({
+      path: sandbox.runsc,
+      argv: [sandbox.runsc, ...args],
+      env: ENVIRONMENT,
+      stdio: [stdin, stdout, stderr, ...more, image],
+    });
+    return { pid: () => pidFrom(pidFile), exit: exitOf(child).finally(forget) };
+  } catch (error) {
+    forget();
+    throw error;
+  }
+};
+
+/** `runsc kill` of the process group that a program leads. A program that is gone is no error. */
+export const signalByCli = async (sandbox: Sandbox, pid: number, signal: number): Promise<void> => {
+  const { runsc: path, flags, id, logFile } = sandbox;
+  await runRunsc({
+    path,
+    args: [...flags, 'kill', `--pgid=${pid}`, id, String(signal)],
+    logFile,
+    deadlineMs: KILL_DEADLINE_MS,
+    signal: new AbortController().signal,
+  }).catch(() => undefined);
+};
+
+const KILL_DEADLINE_MS = 10_000;
+
+const processOf = (capabilities: readonly string[]): object => ({
+  user: { uid: 0, gid: 0 },
+  args: ['cellwall'],
+  env: [],
+  cwd: '/',
+  noNewPrivileges: true,
+  capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [], ambient: [] },
+});
+
+// runsc writes it once the program runs; before that there is nothing to signal.
+const pidFrom = (file: string): number | null => {
+  try {
+    return Number(readFileSync(file, 'utf8')) || null;
+  } catch {
+    return null;
+  }
+};
+
+const FOREVER = -1;
+
+const exitOf = async (child: Child): Promise<Exit> => {
+  await waitForEnd(child, FOREVER);
+  const ended = reap(child);
+  const code = ended?.code ?? 128 + (ended?.signal ?? 0);
+  return code > 128 && code <= 128 + 64 ? { code: null, signal: code - 128 } : { code, signal: null };
+};

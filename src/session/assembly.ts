@@ -1,0 +1,121 @@
+/** Everything that a sandbox consists of, put together step by step; when a step fails, those before it are undone in reverse order. */
+import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { compile } from '../oci/compile.ts';
+import type { Policy } from '../policy/profile.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { INIT_NAME } from '../runtime/runtime.ts';
+import { copyContext, type ContextCopy } from '../workspace/context.ts';
+import { buildRoot, type Root } from '../workspace/root.ts';
+import type { AllowedRoots, OpenedContext } from '../workspace/roots.ts';
+import { OUTPUT_ROOT } from './exec.ts';
+import type { Home } from './home.ts';
+import type { HostIds } from './ids.ts';
+
+export interface AssemblyOptions {
+  /** name towards the runtime */
+  readonly key: string;
+  readonly policy: Policy;
+  readonly env: Readonly<Record<string, string>>;
+  readonly home: Home;
+  readonly etc: string;
+  readonly runtime: Runtime;
+  /** null where the server is an ordinary user's, who is 1000 inside */
+  readonly ids: HostIds | null;
+  /** closed by its caller */
+  readonly context: OpenedContext | null;
+  readonly allowed: AllowedRoots;
+}
+
+export interface Assembly {
+  readonly root: Root;
+  /** host directory that is /run/cellwall inside */
+  readonly runDirectory: string;
+  readonly copy: ContextCopy | null;
+  dispose(): Promise<void>;
+}
+
+/** Builds and starts a sandbox. Throws what its steps throw; nothing is left then. */
+export const assemble = async (options: AssemblyOptions, signal: AbortSignal): Promise<Assembly> => {
+  const undo: (() => void | Promise<void>)[] = [];
+  const dispose = async (): Promise<void> => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step();
+  };
+  try {
+    return { ...(await build(options, signal, (step) => undo.push(step))), dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+};
+
+const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (step: () => void | Promise<void>) => void): Promise<Omit<Assembly, 'dispose'>> => {
+  const { key, policy, home, runtime, ids, context } = options;
+  const runDirectory = makeDirectories(options);
+  onUndo(() => rmSync(join(home.directory, key), { recursive: true, force: true }));
+  const root = await buildRoot(rootOptions(options, runDirectory));
+  onUndo(() => root.dispose());
+  const copy = context === null ? null : await copyInto(root, context, options, signal);
+  const forget = keepTmp(root);
+  const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
+  await runtime.create(key, { spec, programs: { host: runDirectory, inside: OUTPUT_ROOT } }, signal);
+  onUndo(() => runtime.destroy(key));
+  forget();
+  return { root, runDirectory, copy };
+};
+
+// What the program inside may know of itself, so that it can see why it was refused something.
+const makeDirectories = ({ key, policy, home }: AssemblyOptions): string => {
+  const directory = join(home.directory, key);
+  const run = join(directory, 'run');
+  mkdirSync(directory, { mode: 0o700 });
+  mkdirSync(run);
+  chmodSync(run, 0o755);
+  writeFileSync(join(run, 'policy.json'), `${JSON.stringify(policy, null, 2)}\n`);
+  chmodSync(join(run, 'policy.json'), 0o444);
+  return run;
+};
+
+const rootOptions = ({ key, policy, home, etc, ids, context }: AssemblyOptions, run: string): Parameters<typeof buildRoot>[0] => ({
+  place: join(home.mounts, key),
+  etc,
+  run,
+  rootfs: policy.rootfs.source,
+  toolchains: policy.rootfs.toolchains.map(({ path }) => path),
+  binds: policy.binds.map(({ source, destination, mode }) => ({ source, destination, readOnly: mode === 'read-only' })),
+  sizes: { workspace: policy.limits.disk_mb, tmp: policy.limits.tmp_mb, home: policy.limits.home_mb, shm: policy.limits.shm_mb },
+  agent: ownerOf(ids),
+  contextPath: context?.path ?? null,
+});
+
+/** Who `agent` is, as this process sees it. */
+const INSIDE_ID = 1000;
+const ownerOf = (ids: HostIds | null): { uid: number; gid: number } => ({ uid: ids?.agent ?? INSIDE_ID, gid: ids?.agent ?? INSIDE_ID });
+
+const MIB = 1024 * 1024;
+
+const copyInto = async (root: Root, context: OpenedContext, { policy, ids, allowed }: AssemblyOptions, signal: AbortSignal): Promise<ContextCopy> => {
+  const { exclude, include, max_files: maxFiles, max_mb: maxMb } = policy.context;
+  const workspace = openSync(join(root.path, 'workspace'), 'r');
+  try {
+    return await copyContext(
+      context.fd,
+      workspace,
+      {
+        rules: { exclude, include, maxFiles, maxBytes: maxMb * MIB },
+        owner: ownerOf(ids),
+        allowed,
+      },
+      signal,
+    );
+  } finally {
+    closeSync(workspace);
+  }
+};
+
+// gVisor covers an empty /tmp with a memory of its own, whose size nobody limits and which the host does not see. One file keeps ours.
+const keepTmp = (root: Root): (() => void) => {
+  const file = join(root.path, 'tmp', '.cellwall');
+  writeFileSync(file, '');
+  return () => rmSync(file);
+};

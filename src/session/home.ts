@@ -1,0 +1,92 @@
+/**
+ * The server's own directory under the state directory (decision 10 of the design): `servers/<id>`, locked for life. Made and locked under a temporary name
+ * and then renamed, so that whoever finds one whose lock is free knows that its server is dead.
+ */
+import { closeSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { log } from '../log.ts';
+import { hasCode } from '../syscall/call.ts';
+import { tryLock } from '../syscall/lock.ts';
+import { mountTmpfs, unmount } from '../syscall/mounts.ts';
+import { newServerId } from './ids.ts';
+
+export interface Home {
+  readonly id: string;
+  /** 0700 */
+  readonly directory: string;
+  /** where sandboxes' trees are mounted, in this server's mount namespace alone; a sandbox's ids can reach it */
+  readonly mounts: string;
+  /** removes everything and lets the lock go */
+  leave(): Promise<void>;
+}
+
+/** What a server says of itself to those who clean up after it. */
+const Record = z.object({ pid: z.int(), mounts: z.string() });
+
+const LOCK = 'lock';
+const RECORD = 'server.json';
+
+/** Makes a home for this server, and removes those of servers that are dead. */
+export const enterHome = (stateDir: string, uid: number): Home => {
+  const servers = join(stateDir, 'servers');
+  mkdirSync(servers, { recursive: true, mode: 0o700 });
+  removeDead(servers);
+  for (;;) {
+    const id = newServerId();
+    const temporary = mkdtempSync(join(servers, '.new-'));
+    const lock = tryLock(join(temporary, LOCK));
+    if (lock === null) continue; // somebody took it for dead
+    const mounts = uid === 0 ? rootMounts(id) : join(servers, id, 'mounts');
+    writeFileSync(join(temporary, RECORD), JSON.stringify({ pid: process.pid, mounts }), { mode: 0o600 });
+    renameSync(temporary, join(servers, id));
+    mkdirSync(mounts, { mode: 0o711 });
+    mountTmpfs(mounts, MOUNT_POINTS);
+    return { id, directory: join(servers, id), mounts, leave: () => leave(join(servers, id), mounts, lock) };
+  }
+};
+
+// The ids of root's sandboxes are nobody's: they cannot pass through a home directory that is 0700. /run is for what lives no longer than the machine.
+const ROOT_MOUNTS = '/run/cellwall';
+
+const rootMounts = (id: string): string => {
+  mkdirSync(ROOT_MOUNTS, { recursive: true, mode: 0o711 });
+  return join(ROOT_MOUNTS, id);
+};
+
+/** a directory for each sandbox, and nothing else */
+const MOUNT_POINTS = { sizeMb: 1, inodes: 16_384, mode: 0o711 };
+
+const leave = async (directory: string, mounts: string, lock: number): Promise<void> => {
+  await unmount(mounts);
+  removeMounts(mounts);
+  rmSync(directory, { recursive: true, force: true });
+  closeSync(lock);
+};
+
+const removeDead = (servers: string): void => {
+  for (const name of readdirSync(servers)) {
+    const directory = join(servers, name);
+    const lock = tryLock(join(directory, LOCK));
+    if (lock === null) continue;
+    try {
+      removeMounts(Record.parse(JSON.parse(readFileSync(join(directory, RECORD), 'utf8'))).mounts);
+    } catch (error) {
+      log.debug({ err: error }, 'a dead server left no record');
+    }
+    rmSync(directory, { recursive: true, force: true });
+    closeSync(lock);
+    log.info({ server: name }, 'removed what a dead server left');
+  }
+};
+
+// The mounts went with their namespace: what is left are empty directories. Nothing but empty directories is removed here.
+const removeMounts = (mounts: string): void => {
+  try {
+    for (const name of readdirSync(mounts)) rmdirSync(join(mounts, name));
+    rmdirSync(mounts);
+    if (mounts.startsWith(`${ROOT_MOUNTS}/`)) rmdirSync(ROOT_MOUNTS);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ENOTEMPTY')) log.warn({ err: error, name: basename(mounts) }, 'a mount point could not be removed');
+  }
+};

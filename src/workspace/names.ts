@@ -1,0 +1,50 @@
+/**
+ * Names as the kernel has them: bytes. Inside this room a path is a byte string, one character a byte (latin1): nothing of a name that is
+ * not UTF-8 is lost, comparing two compares their bytes, and a pattern sees what is there.
+ */
+import { isUtf8 } from 'node:buffer';
+import { pathOf, type Fd } from '../syscall/files.ts';
+
+/** A path or a name, one character a byte. */
+export type ByteString = string;
+
+/** The byte string of a text, as its UTF-8 says. */
+export const byteStringOf = (text: string): ByteString => Buffer.from(text).toString('latin1');
+
+/** The bytes of a byte string, as node:fs and the kernel take them. */
+export const bytesOf = (name: ByteString): Buffer => Buffer.from(name, 'latin1');
+
+/** The bytes through which node:fs reaches `name` in the directory of a descriptor. */
+export const bytesBelow = (dir: Fd, name: ByteString): Buffer => bytesOf(`${pathOf(dir)}/${name}`);
+
+/** Joins a directory within the context, `''` for its top, and a name. */
+export const joinName = (folder: ByteString, name: ByteString): ByteString => (folder === '' ? name : `${folder}/${name}`);
+
+/** Splits a path within the context into its directory, `''` for the top, and its last name. */
+export const splitName = (path: ByteString): { folder: ByteString; name: ByteString } => {
+  const slash = path.lastIndexOf('/');
+  return { folder: slash < 0 ? '' : path.slice(0, slash), name: path.slice(slash + 1) };
+};
+
+/** Whether a canonical absolute path is `top` or below it, by whole names. */
+export const isAtOrBelow = (path: ByteString, top: ByteString): boolean => path === top || path.startsWith(top === '/' ? '/' : `${top}/`);
+
+const ESCAPES: Record<string, string> = {
+  '\x07': '\\a',
+  '\b': '\\b',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\v': '\\v',
+  '\f': '\\f',
+  '\r': '\\r',
+  '"': '\\"',
+  '\\': '\\\\',
+};
+
+/** The text that shows a path: as it is, or quoted as git does (`"a\303\nb"`) where it is not UTF-8, holds control characters or starts with a quote. */
+export const shownName = (path: ByteString): string => {
+  const bytes = bytesOf(path);
+  const text = bytes.toString();
+  if (isUtf8(bytes) && !/^"|\p{Cc}/u.test(text)) return text;
+  return `"${path.replace(/["\\]|[^ -~]/g, (byte) => ESCAPES[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;
+};

@@ -1,0 +1,80 @@
+/** The real server as a process of its own, with a real MCP client before it. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { connectClient, type Calls, type ClientKind } from './client.ts';
+import { makeHome, type Home } from './home.ts';
+import { installation } from './installation.ts';
+import { identity } from './mode.ts';
+import { ChildWire } from './wire.ts';
+
+export interface ServerOptions {
+  /** arguments of `cellwall` */
+  readonly args?: readonly string[];
+  /** on top of the home's environment */
+  readonly env?: Readonly<Record<string, string>>;
+  /** working directory; left out: the home, which is no context */
+  readonly cwd?: string;
+  readonly home?: Home;
+  /** left out: the SDK's 1.x line */
+  readonly client?: ClientKind;
+}
+
+export interface Server extends Calls {
+  readonly pid: number;
+  readonly home: Home;
+  /** everything that was logged so far */
+  stderr(): string;
+  /** what the client saw on stdout that was no message */
+  readonly garbage: readonly string[];
+  /** ends stdin and resolves with the exit code */
+  close(): Promise<number | null>;
+  /** ends the process by force */
+  kill(): Promise<void>;
+}
+
+/** Starts a server and connects a client. What is still running at the end of the test is ended then. */
+export const startServer = async (options: ServerOptions = {}): Promise<Server> => {
+  const home = options.home ?? makeHome();
+  const child = startCellwall({ ...options, home });
+  const stderr = collect(child);
+  const ended = once(child, 'exit').then(([code]: (number | null)[]) => code ?? null);
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) await kill();
+  });
+  const wire = new ChildWire(child);
+  const garbage: string[] = [];
+  const calls = await Promise.race([
+    connectClient(options.client ?? '1.x', wire, garbage),
+    ended.then((code) => Promise.reject(new Error(`the server exited with ${code}:\n${stderr()}`))),
+  ]);
+  return {
+    ...calls,
+    pid: child.pid!,
+    home,
+    stderr,
+    garbage,
+    close: async () => {
+      child.stdin.end();
+      return ended;
+    },
+    kill,
+  };
+};
+
+/** Starts `cellwall ARGS…` as the user of this mode, with pipes. Its caller ends it. */
+export const startCellwall = ({ args = [], env = {}, cwd, home = makeHome() }: Omit<ServerOptions, 'client'>): ChildProcessWithoutNullStreams => {
+  const { node, root } = installation();
+  return spawn(node, [join(root, 'dist/src/main.js'), ...args], { ...identity, cwd: cwd ?? home.directory, env: { ...home.env, ...env }, stdio: 'pipe' });
+};
+
+const collect = (child: ChildProcessWithoutNullStreams): (() => string) => {
+  const chunks: string[] = [];
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
+  return () => chunks.join('');
+};

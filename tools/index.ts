@@ -1,0 +1,9 @@
+/** What a client can call, in the order in which it is listed. To add a tool: one file, one line. */
+import type { Tool } from '../src/tool.ts';
+import create from './create.ts';
+import destroy from './destroy.ts';
+import exec from './exec.ts';
+import list from './list.ts';
+import read from './read.ts';
+
+export const tools: readonly Tool[] = [create, exec, read, list, destroy];
