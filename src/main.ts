@@ -8,7 +8,7 @@ const isLinux = process.platform === 'linux';
 if (isLinux) forbidDumping();
 const back = isLinux ? cameBack(process.env) : null;
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
   platform: process.platform,
@@ -19,3 +19,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
     prove: () => back && proveEnclosed(back),
   },
 });
+// At once: a client that has stopped reading would keep the process alive.
+process.exit(exitCode);

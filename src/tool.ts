@@ -3,11 +3,17 @@ import { z } from 'zod';
 import { SandboxError } from './errors.ts';
 import { issuesOf, type Issue } from './issues.ts';
 import type { Principal } from './session/requests.ts';
+import type { Session } from './session/session.ts';
 import type { Sessions } from './session/sessions.ts';
+
+/** What the tools use of the sessions. */
+export type ToolSessions = Pick<Sessions, 'policyNames' | 'defaultPolicy' | 'create' | 'list' | 'destroy'> & {
+  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'read'>;
+};
 
 /** What a tool gets to act with. */
 export interface ToolContext {
-  readonly sessions: Sessions;
+  readonly sessions: ToolSessions;
   /** who calls */
   readonly principal: Principal;
   /** aborted when the call is cancelled or its client is gone */
@@ -42,7 +48,7 @@ interface Definition<In extends z.ZodObject, Out extends z.ZodType<object>> {
   readonly input: In;
   readonly output: Out;
   /** keywords for parameters that are known only at start, by parameter */
-  readonly advertise?: (sessions: Sessions) => Readonly<Record<string, object>>;
+  readonly advertise?: (sessions: ToolSessions) => Readonly<Record<string, object>>;
   /** fields of the result that hold what a program printed */
   readonly printed?: readonly string[];
   /** fields of the result that only `show` carries over MCP; where there are any, no structured result is sent */
@@ -68,7 +74,7 @@ export interface Tool {
   /** JSON Schema 2020-12 of the result; null for a tool that sends no structured one */
   readonly outputSchema: JsonSchema | null;
   /** JSON Schema 2020-12 of the parameters, with what is known of these sessions */
-  inputSchema(sessions: Sessions): JsonSchema;
+  inputSchema(sessions: ToolSessions): JsonSchema;
   /** Checks parameters; `null` means left out for every optional one. Throws ParamsError. */
   bind(params: unknown): BoundCall;
   /** A result of this tool as blocks for a model. */

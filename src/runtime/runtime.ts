@@ -9,6 +9,8 @@ export interface Bundle {
   readonly spec: Spec;
   /** a directory of the host that is seen inside, read-only, where the runtime puts programs of its own */
   readonly programs: { readonly host: string; readonly inside: string };
+  /** memory that files of the sandbox may take on the host, in `bytes`: it is no program's, and comes on top of the limit */
+  readonly fileMemory: number;
 }
 
 /** Path inside of the program that is pid 1, in the directory of programs. */
@@ -78,6 +80,8 @@ export interface Runtime {
   readonly name: string;
   /** whether it can run here; throws SandboxError RUNTIME_UNAVAILABLE with the reason and the way out */
   probe(): Promise<void>;
+  /** what of a policy's limits holds here less strictly than it says, in sentences for the user */
+  readonly weaknesses: readonly string[];
   /** starts a sandbox; throws RUNTIME_FAILED and leaves nothing behind */
   create(id: SandboxId, bundle: Bundle, signal: AbortSignal): Promise<void>;
   /** starts a program; throws StartError when it cannot be, SandboxGone when the sandbox cannot */

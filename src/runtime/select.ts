@@ -47,3 +47,9 @@ export const locateRunsc = async (options: {
     throw error;
   }
 };
+
+/** Removes what the sandboxes of a dead server left on the host; `directory` was its `RuntimeOptions.directory`. */
+export const recover = async (directory: string): Promise<void> => {
+  const { recoverGvisor } = await import('./gvisor/strays.ts');
+  await recoverGvisor(directory);
+};

@@ -15,6 +15,8 @@ export interface StdioOptions extends McpOptions {
   readonly wire: Wire;
   /** a process whose end is the client's end, by its pid */
   readonly clientProcessId?: number | undefined;
+  /** another reason to end, when it resolves */
+  readonly until?: Promise<Ending>;
 }
 
 /**
@@ -32,12 +34,12 @@ export const takeStdio = (): Wire => {
 
 /** Serves one client and resolves when it is gone: its calls have been cancelled by then, what it left behind has not been cleaned up. */
 export const serveStdio = async (options: StdioOptions): Promise<Ending> => {
-  const { dispatch, wire, clientProcessId } = options;
+  const { dispatch, wire, clientProcessId, until } = options;
   const watch = new AbortController();
   const transport = new LineTransport(wire);
   const connection = serveMcp(dispatch, transport, options);
-  const endings = [transport.ended, ...(clientProcessId === undefined ? [] : [processGone(clientProcessId, watch.signal)])];
-  const ending = await Promise.race(endings);
+  const endings = [transport.ended, until, clientProcessId === undefined ? undefined : processGone(clientProcessId, watch.signal)];
+  const ending = await Promise.race(endings.filter((one) => one !== undefined));
   watch.abort();
   log[ending.exitCode === 0 ? 'info' : 'error']({ reason: ending.reason }, 'the connection has ended');
   await connection.close();

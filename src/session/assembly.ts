@@ -58,7 +58,7 @@ const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (ste
   const copy = context === null ? null : await copyInto(root, context, options, signal);
   const forget = keepTmp(root);
   const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
-  await runtime.create(key, { spec, programs: { host: runDirectory, inside: OUTPUT_ROOT } }, signal);
+  await runtime.create(key, { spec, programs: { host: runDirectory, inside: OUTPUT_ROOT }, fileMemory: fileMemoryOf(policy) }, signal);
   onUndo(() => runtime.destroy(key));
   forget();
   return { root, runDirectory, copy };
@@ -93,6 +93,8 @@ const INSIDE_ID = 1000;
 const ownerOf = (ids: HostIds | null): { uid: number; gid: number } => ({ uid: ids?.agent ?? INSIDE_ID, gid: ids?.agent ?? INSIDE_ID });
 
 const MIB = 1024 * 1024;
+
+const fileMemoryOf = ({ limits }: Policy): number => (limits.disk_mb + limits.tmp_mb + limits.home_mb + limits.shm_mb) * MIB;
 
 const copyInto = async (root: Root, context: OpenedContext, { policy, ids, allowed }: AssemblyOptions, signal: AbortSignal): Promise<ContextCopy> => {
   const { exclude, include, max_files: maxFiles, max_mb: maxMb } = policy.context;

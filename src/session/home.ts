@@ -15,6 +15,8 @@ export interface Home {
   readonly id: string;
   /** 0700 */
   readonly directory: string;
+  /** what the runtimes keep, below `directory` */
+  readonly runtime: string;
   /** where sandboxes' trees are mounted, in this server's mount namespace alone; a sandbox's ids can reach it */
   readonly mounts: string;
   /** removes everything and lets the lock go */
@@ -26,12 +28,13 @@ const Record = z.object({ pid: z.int(), mounts: z.string() });
 
 const LOCK = 'lock';
 const RECORD = 'server.json';
+const RUNTIME = 'runtime';
 
-/** Makes a home for this server, and removes those of servers that are dead. */
-export const enterHome = (stateDir: string, uid: number): Home => {
+/** Makes a home for this server, and removes those of servers that are dead, after `recover` has removed what they left outside. */
+export const enterHome = async (stateDir: string, uid: number, recover: (runtimeDirectory: string) => Promise<void>): Promise<Home> => {
   const servers = join(stateDir, 'servers');
   mkdirSync(servers, { recursive: true, mode: 0o700 });
-  removeDead(servers);
+  await removeDead(servers, recover);
   for (;;) {
     const id = newServerId();
     const temporary = mkdtempSync(join(servers, '.new-'));
@@ -42,7 +45,9 @@ export const enterHome = (stateDir: string, uid: number): Home => {
     renameSync(temporary, join(servers, id));
     mkdirSync(mounts, { mode: 0o711 });
     mountTmpfs(mounts, MOUNT_POINTS);
-    return { id, directory: join(servers, id), mounts, leave: () => leave(join(servers, id), mounts, lock) };
+    const directory = join(servers, id);
+    mkdirSync(join(directory, RUNTIME), { mode: 0o700 });
+    return { id, directory, runtime: join(directory, RUNTIME), mounts, leave: () => leave(directory, mounts, lock) };
   }
 };
 
@@ -64,15 +69,16 @@ const leave = async (directory: string, mounts: string, lock: number): Promise<v
   closeSync(lock);
 };
 
-const removeDead = (servers: string): void => {
+const removeDead = async (servers: string, recover: (runtimeDirectory: string) => Promise<void>): Promise<void> => {
   for (const name of readdirSync(servers)) {
     const directory = join(servers, name);
     const lock = tryLock(join(directory, LOCK));
     if (lock === null) continue;
     try {
+      await recover(join(directory, RUNTIME));
       removeMounts(Record.parse(JSON.parse(readFileSync(join(directory, RECORD), 'utf8'))).mounts);
     } catch (error) {
-      log.debug({ err: error }, 'a dead server left no record');
+      log.warn({ err: error }, 'what a dead server left could not be removed completely');
     }
     rmSync(directory, { recursive: true, force: true });
     closeSync(lock);

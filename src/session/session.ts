@@ -3,7 +3,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { SandboxError } from '../errors.ts';
 import { programEnvironment } from '../oci/process.ts';
 import type { Policy } from '../policy/profile.ts';
-import { SandboxGone, type Ending, type Runtime } from '../runtime/runtime.ts';
+import { SandboxGone, type Ending, type Runtime, type Usage } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
 import type { Assembly } from './assembly.ts';
@@ -63,7 +63,7 @@ export class Session {
   }
 
   get created(): Created {
-    const { sandboxId, policy, assembly, warnings } = this.#options;
+    const { sandboxId, policy, assembly, runtime, warnings } = this.#options;
     const { memory_mb, cpus, pids, disk_mb } = policy.limits;
     const { copy } = assembly;
     return {
@@ -81,7 +81,7 @@ export class Session {
       },
       limits: { memory_mb, cpus, pids, disk_mb },
       expires_at: this.expiresAt,
-      warnings: [...warnings, ...(copy?.warnings ?? [])],
+      warnings: [...warnings, ...runtime.weaknesses, ...(copy?.warnings ?? [])],
     };
   }
 
@@ -114,8 +114,10 @@ export class Session {
     return readPath(assembly.root.door, input, { contextPath, inside: (argv) => this.#runInside(argv, signal), signal });
   }
 
-  get entry(): Listing['sandboxes'][number] {
+  /** What sandbox_list tells of it. */
+  async entry(): Promise<Listing['sandboxes'][number]> {
     const { sandboxId, label, policy } = this.#options;
+    const { memoryMb, pids, cpuMs } = await this.#usage();
     return {
       sandbox_id: sandboxId,
       label,
@@ -125,7 +127,7 @@ export class Session {
       created_at: new Date(this.#createdAt).toISOString(),
       expires_at: this.expiresAt,
       running: [...this.#execs.values()].filter((exec) => exec.isRunning).map(({ id }) => id),
-      usage: { memory_mb: null, pids: null, disk_mb: this.#diskUsed(), cpu_ms: null },
+      usage: { memory_mb: memoryMb, pids, disk_mb: this.#diskUsed(), cpu_ms: cpuMs },
     };
   }
 
@@ -204,6 +206,13 @@ export class Session {
     if (this.#state !== 'running' || [...this.#execs.values()].some((exec) => exec.isRunning)) return;
     const { clock, policy, onExpired } = this.#options;
     this.#cancelIdle = clock.after(policy.lifetime.idle_s * 1000, onExpired);
+  }
+
+  async #usage(): Promise<Usage> {
+    const unknown = { memoryMb: null, pids: null, cpuMs: null };
+    if (this.#state !== 'running') return unknown;
+    const { runtime, key } = this.#options;
+    return runtime.usage(key).catch(() => unknown); // it may end meanwhile
   }
 
   #diskUsed(): number | null {

@@ -97,10 +97,10 @@ export class Sessions {
     throw notFound(sandboxId);
   }
 
-  list(principal: Principal): Listing {
+  async list(principal: Principal): Promise<Listing> {
     const mine = this.#live().filter((entry) => entry.principal === principal);
     return {
-      sandboxes: mine.map((entry) => (entry.state === 'running' ? entry.session.entry : entry.about)),
+      sandboxes: await Promise.all(mine.map((entry) => (entry.state === 'running' ? entry.session.entry() : entry.about))),
       quota: { used: this.#live().length, max: this.#options.maxSandboxes },
     };
   }

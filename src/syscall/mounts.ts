@@ -1,4 +1,5 @@
 /** Mounts of this process's own mount namespace. Paths given here are the server's own; what is mounted may be hostile.   man 7 mount_namespaces */
+import { closeSync } from 'node:fs';
 import { call, hasCode } from './call.ts';
 import {
   AT_EMPTY_PATH,
@@ -50,8 +51,13 @@ export const cloneTree = (source: string, { readOnly }: { readonly readOnly: boo
   const tree = call('open_tree', AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   const attributes = Buffer.alloc(32); // struct mount_attr: set, clear, propagation, user namespace
   attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0)), 0);
-  call('mount_setattr', tree, '', AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
-  return tree;
+  try {
+    call('mount_setattr', tree, '', AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
+    return tree;
+  } catch (error) {
+    closeSync(tree);
+    throw error;
+  }
 };
 
 /** Change how an existing mount propagates, or its flags.   man 2 mount, MS_SHARED, MS_REMOUNT | MS_BIND */

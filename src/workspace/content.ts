@@ -50,7 +50,7 @@ export interface ImageResult {
 
 const CHUNK = 65_536;
 /** most text of one answer in `bytes`, whatever is asked for: escaped as JSON, six for one, it is below the 10 MB that clients take */
-export const MOST_TEXT = 1_500_000;
+const MOST_TEXT = 1_500_000;
 /** the same for what goes as base64 */
 const MOST_BINARY = 5_000_000;
 /** how far lines are counted for `total_lines`, in `bytes` */
@@ -82,7 +82,7 @@ const bytesOf = (source: Source, maxBytes: number): FileResult => {
 const shared = ({ size, mode, mtime }: Source): Pick<FileResult, 'type' | 'size' | 'mode' | 'mtime'> => ({ type: 'file', size, mode, mtime });
 
 const IMAGES = [
-  { type: 'image/png', start: /^\x89PNG\r\n\x1a\n/ },
+  { type: 'image/png', start: /^\x89PNG\r\n\cZ\n/ },
   { type: 'image/jpeg', start: /^\xff\xd8\xff/ },
   { type: 'image/gif', start: /^GIF8[79]a/ },
   { type: 'image/webp', start: /^RIFF[^]{4}WEBP/ },

@@ -31,7 +31,7 @@ const WORKTREE_ONLY = /^(?:commondir|gitdir|locked|modules|worktrees)(?:\/|$)/;
 /** Follows the `.git` file in the directory `folder`, whose path on the host is `place`, within the context at `context`. */
 export const openGitDirectory = (folder: Fd, place: ByteString, context: ByteString, allowed: AllowedRoots): GitDirectory => {
   const named = readLine(folder, '.git')?.match(/^gitdir: (.+?)\r?$/)?.[1];
-  if (named === undefined) return { unusable: 'it is a file that names no git directory' };
+  if (named === undefined) return { unusable: 'it names no git directory' };
   const own = openAllowed(posix.resolve(place, named), allowed);
   if (typeof own === 'string') return { unusable: UNUSABLE[own] };
   if (isAtOrBelow(own.path, context)) return withFd(own.fd, () => 'as it is');

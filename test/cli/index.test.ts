@@ -6,7 +6,14 @@ import { options, type Config } from '../../src/config.ts';
 import { SandboxError } from '../../src/errors.ts';
 import { log } from '../../src/log.ts';
 
-const surroundings = { env: { HOME: '/home/someone' }, cwd: '/w', platform: 'linux' } as const;
+const enclosure = {
+  isInside: false,
+  enter: () => {
+    throw new Error('no command here goes one namespace down');
+  },
+  prove: () => {},
+};
+const surroundings = { env: { HOME: '/home/someone' }, cwd: '/w', platform: 'linux', enclosure } as const;
 const said = { stdout: '', stderr: '' };
 
 beforeEach(() => {

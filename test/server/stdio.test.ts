@@ -6,8 +6,16 @@ import { Client as ModernClient } from '@modelcontextprotocol/client';
 import { StdioClientTransport as ModernTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { PassThrough } from 'node:stream';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { log } from '../../src/log.ts';
+import { createDispatch } from '../../src/server/dispatch.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/server/lines.ts';
+import { serveStdio } from '../../src/server/stdio.ts';
+import { tools } from '../../tools/index.ts';
+import { createFakeSessions } from '../fixtures/fake-sessions.ts';
+
+vi.setConfig({ testTimeout: 20_000 });
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const SERVER = `${root}node_modules/.cache/cellwall-fixtures/test/fixtures/stdio-server.js`;
@@ -97,12 +105,28 @@ describe('stdio', () => {
   test('a client that does not read is no reason to stop hearing that it is gone', async () => {
     const { child, ended } = start();
     child.stdout.pause();
-    for (let id = 0; id < 2000; id++) child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...exec(id, 'x'.repeat(2000)) })}\n`);
+    for (let id = 0; id < 300; id++) child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...exec(id, 'x'.repeat(2000)) })}\n`);
     child.stdin.end();
     await once(child, 'exit');
     child.stdout.resume();
     expect((await ended).code).toBe(0);
   });
+});
+
+test('another reason to end cancels what runs and is told', async () => {
+  log.level = 'silent';
+  const info = vi.spyOn(log, 'info');
+  const wire = { input: new PassThrough(), output: new PassThrough() };
+  const dispatch = createDispatch(tools, { sessions: createFakeSessions(), principal: 'me' });
+  let end = (_reason: string): void => {};
+  const until = new Promise<{ reason: string; exitCode: 0 }>((resolve) => (end = (reason) => resolve({ reason, exitCode: 0 })));
+  const serving = serveStdio({ dispatch, wire, version: '1.2.3', toolResults: 'both', dottedNames: false, until });
+  for (const message of [exec(1, 'hang'), { id: 2, method: 'ping' }]) wire.input.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+  await once(wire.output, 'data');
+  end('SIGTERM');
+  expect(await serving).toEqual({ reason: 'SIGTERM', exitCode: 0 });
+  expect(info.mock.calls.map(([line]) => line)).toContainEqual(expect.objectContaining({ method: 'sandbox.exec', outcome: 'CANCELED' }));
+  expect(wire.input.isPaused()).toBe(true);
 });
 
 describe('clients that nobody here wrote', () => {

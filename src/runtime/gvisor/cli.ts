@@ -4,6 +4,7 @@ import { SandboxError } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { Fd } from '../../syscall/files.ts';
 import { launchCommand } from '../../syscall/launch.ts';
+import type { Step } from '../../syscall/table.ts';
 import { reap, waitForEnd, type Ended } from '../../syscall/process.ts';
 
 export interface RunscCall {
@@ -14,6 +15,8 @@ export interface RunscCall {
   readonly logFile: string;
   /** descriptor 0; left out: /dev/null */
   readonly stdin?: Fd;
+  /** steps made in the child before runsc runs */
+  readonly steps?: readonly Step[];
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
@@ -43,10 +46,10 @@ export const runRunsc = async (call: RunscCall): Promise<void> => {
 const PURPOSES: Readonly<Record<string, string>> = { create: 'create the sandbox', start: 'start the sandbox' };
 
 /** How it ended; null when it had to be killed because the deadline had passed. */
-const run = async ({ path, args, logFile, stdin, deadlineMs, signal }: RunscCall): Promise<Ended | null> => {
+const run = async ({ path, args, logFile, stdin, steps = [], deadlineMs, signal }: RunscCall): Promise<Ended | null> => {
   const files = [openSync('/dev/null', 'r'), openSync(logFile, 'a', 0o600)] as const;
   try {
-    const child = await launchCommand({ path, argv: [path, ...args], env: ENVIRONMENT, stdio: [stdin ?? files[0], files[1], files[1]] });
+    const child = await launchCommand({ path, argv: [path, ...args], env: ENVIRONMENT, stdio: [stdin ?? files[0], files[1], files[1]], steps });
     const inTime = await endOf(child, deadlineMs, signal);
     const ended = reap(child);
     return inTime ? ended : null;

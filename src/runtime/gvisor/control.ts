@@ -46,6 +46,17 @@ export const signalInside = async (socket: string, id: string, pid: number, sign
   }
 };
 
+/** How many processes live inside, pid 1 left out. */
+export const countProcesses = async (socket: string, id: string): Promise<number> => {
+  const connection = new ControlConnection(socket);
+  try {
+    const processes = await connection.call('containerManager.Processes', id);
+    return Array.isArray(processes) ? processes.length - 1 : 0;
+  } finally {
+    connection.close();
+  }
+};
+
 /** Resolves when the sandbox has ended, however. */
 export const untilEnded = async (socket: string, id: string): Promise<void> => {
   const connection = new ControlConnection(socket);

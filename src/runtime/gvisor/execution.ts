@@ -30,7 +30,8 @@ export const executeIn = async (sandbox: Sandbox, process: ProcessSpec, io: Io, 
   const started = await run(sandbox, gate.bytes, GATE_CAPABILITIES, [io.stdin, io.stdout, io.stderr, report.write], channel).finally(() =>
     closeSync(report.write),
   );
-  const exit = exitOf(started, written, gate.failureOf).finally(() => sandbox.staleGroups.push(group));
+  let isKilled = false; // whoever kills a group removes it too
+  const exit = exitOf(started, written, gate.failureOf).finally(() => isKilled || sandbox.staleGroups.push(group));
   exit.catch(() => undefined);
   // The socket tells at once whether the gate was passed; runsc exec holds the report open until the end, and then tells it by `exit`.
   if (channel === 'socket' && (await written).length > 0) await exit;
@@ -38,7 +39,11 @@ export const executeIn = async (sandbox: Sandbox, process: ProcessSpec, io: Io, 
     const pid = started.pid();
     if (pid !== null) await SIGNAL[channel](sandbox, pid, number);
   };
-  return { exit, signal, killAll: () => killAll(sandbox, group, channel) };
+  const endAll = (): Promise<void> => {
+    isKilled = true;
+    return killAll(sandbox, group, channel);
+  };
+  return { exit, signal, killAll: endAll };
 };
 
 const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (written: Buffer) => string): Promise<Exit> => {

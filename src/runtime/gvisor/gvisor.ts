@@ -1,17 +1,21 @@
 /** The gVisor runtime: runsc creates a sandbox, its control socket runs programs in it, a pidfd ends it. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { findGroups } from '../../cgroup/select.ts';
 import { SandboxError } from '../../errors.ts';
 import { unmount } from '../../syscall/mounts.ts';
 import { becomeSubreaper } from '../../syscall/process.ts';
 import type { Bundle, Io, ProcessSpec, Running, Runtime, SandboxId, Usage } from '../runtime.ts';
 import type { RuntimeOptions } from '../select.ts';
 import { createSandbox, type Sandbox } from './sandbox.ts';
+import { countProcesses } from './control.ts';
 import { executeIn, type Channel } from './execution.ts';
 import { checkControl } from './selftest.ts';
 
 /** A runtime over the runsc that was found. One a server: its `--root` directory is shared by all its sandboxes. */
 export const createGvisor = ({ directory, runsc, cacheDir }: RuntimeOptions): Runtime => {
+  const found = findGroups();
+  const groups = 'unavailable' in found ? null : found;
   const root = join(directory, 'runsc');
   const sandboxes = new Map<SandboxId, Sandbox>();
   let channel: Promise<Channel> | undefined;
@@ -30,10 +34,11 @@ export const createGvisor = ({ directory, runsc, cacheDir }: RuntimeOptions): Ru
 
   return {
     name: 'gvisor',
+    weaknesses: 'unavailable' in found ? [`memory_mb is watched, not capped, and cpus is not enforced: ${found.unavailable}`] : [],
     probe: async () => void runscPath(),
 
     create: async (id: SandboxId, bundle: Bundle, signal: AbortSignal) => {
-      const sandbox = await createSandbox({ id, bundle, runsc: runscPath(), root, directory, signal });
+      const sandbox = await createSandbox({ id, bundle, runsc: runscPath(), root, directory, groups, signal });
       sandboxes.set(id, sandbox);
       try {
         channel ??= checkControl(sandbox, { runsc: runscPath(), cacheDir });
@@ -48,7 +53,7 @@ export const createGvisor = ({ directory, runsc, cacheDir }: RuntimeOptions): Ru
 
     exec: async (id: SandboxId, process: ProcessSpec, io: Io): Promise<Running> => executeIn(find(id), process, io, (await channel) ?? 'socket'),
     ended: (id: SandboxId) => find(id).ended,
-    usage: async (_id: SandboxId): Promise<Usage> => ({ memoryMb: null, pids: null, cpuMs: null }),
+    usage: async (id: SandboxId): Promise<Usage> => ({ ...find(id).usage(), pids: await countProcesses(find(id).socket, id) }),
 
     destroy: async (id: SandboxId) => {
       const sandbox = sandboxes.get(id);

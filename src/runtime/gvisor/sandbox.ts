@@ -1,19 +1,20 @@
 /** One sandbox: from a spec to two processes of the host and a socket, and from there to nothing. */
-import { chmodSync, closeSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Groups } from '../../cgroup/group.ts';
 import { SandboxError } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { Spec } from '../../oci/spec.ts';
-import { SIGKILL } from '../../syscall/constants.ts';
-import { hasCode } from '../../syscall/call.ts';
 import { createPipe } from '../../syscall/pipe.ts';
-import { openProcess, reap, signalProcess, waitForEnd, type Child, type Ended } from '../../syscall/process.ts';
-import { INIT_NAME, type Bundle, type Ending, type SandboxId } from '../runtime.ts';
+import { openProcess, waitForEnd, type Child } from '../../syscall/process.ts';
+import { INIT_NAME, type Bundle, type Ending, type SandboxId, type Usage } from '../runtime.ts';
 import { lastLines, runRunsc } from './cli.ts';
 import { startSandbox, untilEnded } from './control.ts';
 import { CGROUP_MOUNT } from './gate.ts';
 import { initProgram } from './init.ts';
+import { prepareLimits, type Limits } from './limits.ts';
 import { readState, runscFlags } from './runsc.ts';
+import { endProcesses, strayProcesses } from './strays.ts';
 
 export interface SandboxOptions {
   readonly id: SandboxId;
@@ -24,6 +25,8 @@ export interface SandboxOptions {
   readonly root: string;
   /** where bundles and logs lie */
   readonly directory: string;
+  /** null where the host has none for us */
+  readonly groups: Groups | null;
   readonly signal: AbortSignal;
 }
 
@@ -37,6 +40,7 @@ export interface Sandbox {
   readonly programs: Bundle['programs'];
   /** names of cgroups inside whose execs have ended */
   readonly staleGroups: string[];
+  usage(): Pick<Usage, 'memoryMb' | 'cpuMs'>;
   /** resolves with the reason when it has ended */
   readonly ended: Promise<Ending>;
   destroy(): Promise<void>;
@@ -45,15 +49,14 @@ export interface Sandbox {
 /** What runsc may take for `create`; it takes a tenth of a second when all is well. */
 const CREATE_DEADLINE_MS = 15_000;
 const START_DEADLINE_MS = 15_000;
-/** What dying processes may take; a sentry frees its memory first. */
-const END_DEADLINE_MS = 10_000;
 
 /** Creates and starts a sandbox. Throws RUNTIME_FAILED or CANCELED; then no process and no file of it is left. */
 export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> => {
-  const { id, bundle, runsc, root, directory, signal } = options;
+  const { id, bundle, runsc, root, directory, groups, signal } = options;
   const bundleDir = join(directory, `${id}.bundle`);
   const logFile = join(directory, `${id}.log`);
   const flags = [...runscFlags({ root, platform: 'systrap', network: 'none' }), '--in-sandbox-cgroup=v2'];
+  const limits = prepareLimits(id, bundle, groups, directory);
   const pipe = createPipe();
   let processes: readonly Child[] = [];
   let isDestroyed = false;
@@ -62,6 +65,7 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
     isDestroyed = true;
     closeSync(pipe.write);
     await endProcesses(processes.length > 0 ? processes : strayProcesses(root, id));
+    await limits.remove();
     for (const name of readdirSync(root)) if (name.includes(id)) rmSync(join(root, name), { force: true });
     for (const path of [bundleDir, logFile]) rmSync(path, { recursive: true, force: true });
   };
@@ -71,14 +75,23 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
     writeFileSync(join(bundleDir, 'config.json'), JSON.stringify(withCgroup(bundle.spec)), { mode: 0o600 });
     writeFileSync(join(bundle.programs.host, INIT_NAME), initProgram());
     chmodSync(join(bundle.programs.host, INIT_NAME), 0o555);
-    await runRunsc({ path: runsc, args: [...flags, 'create', '--bundle', bundleDir, id], logFile, stdin: pipe.read, deadlineMs: CREATE_DEADLINE_MS, signal });
+    await runRunsc({
+      path: runsc,
+      args: [...flags, 'create', '--bundle', bundleDir, id],
+      logFile,
+      stdin: pipe.read,
+      steps: limits.steps,
+      deadlineMs: CREATE_DEADLINE_MS,
+      signal,
+    });
     const { sandboxPid, goferPid, controlSocket } = await readState(root, id);
     processes = [sandboxPid, ...(goferPid === null ? [] : [goferPid])].map(openProcess);
     const sentry = processes[0]!;
     await inTime(startSandbox(controlSocket, id), START_DEADLINE_MS, signal);
-    const ended = untilEnded(controlSocket, id).then(() => (isDestroyed ? DESTROYED : endingOf(sentry, logFile)));
+    limits.watch(sentry);
+    const ended = untilEnded(controlSocket, id).then(() => (isDestroyed ? DESTROYED : endingOf(sentry, limits, logFile)));
     ended.catch(() => undefined);
-    return { id, runsc, flags, logFile, socket: controlSocket, programs: bundle.programs, staleGroups: [], ended, destroy: once(destroy) };
+    return { id, runsc, flags, logFile, socket: controlSocket, programs: bundle.programs, staleGroups: [], usage: limits.usage, ended, destroy: once(destroy) };
   } catch (error) {
     const said = lastLines(logFile);
     await destroy();
@@ -115,37 +128,11 @@ const inTime = async <T>(work: Promise<T>, deadlineMs: number, signal: AbortSign
 
 const DESTROYED: Ending = { reason: 'it was destroyed', outOfMemory: false };
 
-const endingOf = async (sentry: Child, logFile: string): Promise<Ending> => {
-  log.warn({ runsc: lastLines(logFile) }, 'a sandbox has ended');
-  return { reason: (await waitForEnd(sentry, 1000)) ? 'its kernel has ended' : 'its first process has ended', outOfMemory: false };
-};
-
-const endProcesses = async (processes: readonly Child[]): Promise<void> => {
-  for (const child of processes) signalProcess(child, SIGKILL);
-  await Promise.all(processes.map((child) => waitForEnd(child, END_DEADLINE_MS)));
-  for (const child of processes) void (reap(child) satisfies Ended | null);
-};
-
-/** Processes that a runsc left when it died before it wrote down their ids: those that name our root directory and the sandbox. */
-const strayProcesses = (root: string, id: SandboxId): readonly Child[] =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && namesSandbox(name, root, id))
-    .flatMap((pid) => {
-      try {
-        return [openProcess(Number(pid))];
-      } catch (error) {
-        if (hasCode(error, 'ESRCH')) return [];
-        throw error;
-      }
-    });
-
-const namesSandbox = (pid: string, root: string, id: SandboxId): boolean => {
-  try {
-    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return argv.includes(id) && argv.some((argument) => argument.endsWith(root));
-  } catch {
-    return false;
-  }
+const endingOf = async (sentry: Child, limits: Limits, logFile: string): Promise<Ending> => {
+  const isKernelGone = await waitForEnd(sentry, 1000);
+  const ending = limits.ending() ?? { reason: isKernelGone ? 'its kernel has ended' : 'its first process has ended', outOfMemory: false };
+  log.warn({ ...ending, runsc: lastLines(logFile) }, 'a sandbox has ended');
+  return ending;
 };
 
 const once = (action: () => Promise<void>): (() => Promise<void>) => {

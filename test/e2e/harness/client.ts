@@ -50,13 +50,8 @@ const Result = z.object({
 export type ToolResult = z.output<typeof Result>;
 
 /** Connects a client of the kind over the wire. */
-export const connectClient = async (kind: ClientKind, wire: ChildWire, garbage: string[]): Promise<Calls> => {
+export const connectClient = async (kind: ClientKind, wire: ChildWire): Promise<Calls> => {
   const send = kind === '1.x' ? await connectOld(wire) : await connectNew(wire, kind);
-  const afterConnect = wire.onerror;
-  wire.onerror = (error) => {
-    garbage.push(error.message);
-    afterConnect?.(error);
-  };
   const callRaw: Calls['callRaw'] = async (tool, args = {}, options = {}) =>
     Result.parse(await send.call({ name: tool, arguments: args }, { timeout: CALL_TIMEOUT_MS, ...options }));
   return {

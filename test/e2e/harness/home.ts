@@ -1,5 +1,5 @@
 /** A home for a server: directories of its own, and a cache in which `cellwall setup` seems to have been. */
-import { chownSync, copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, lchownSync, linkSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { inject } from 'vitest';
@@ -48,7 +48,7 @@ export const makeHome = ({ runsc = true }: { readonly runsc?: boolean } = {}): H
 export const makeDirectory = (prefix: string, write: (directory: string) => void = () => {}): string => {
   const directory = mkdtempSync(join(inject('runDirectory'), `${prefix}-`));
   write(directory);
-  for (const name of ['', ...readdirSync(directory, { recursive: true, encoding: 'utf8' })]) lchown(join(directory, name));
+  for (const name of ['', ...readdirSync(directory, { recursive: true, encoding: 'utf8' })]) lchownSync(join(directory, name), user.uid, user.gid);
   return directory;
 };
 

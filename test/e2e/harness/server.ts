@@ -26,7 +26,7 @@ export interface Server extends Calls {
   readonly home: Home;
   /** everything that was logged so far */
   stderr(): string;
-  /** what the client saw on stdout that was no message */
+  /** lines on stdout that were no message: protocol only belongs there */
   readonly garbage: readonly string[];
   /** ends stdin and resolves with the exit code */
   close(): Promise<number | null>;
@@ -48,9 +48,8 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     if (child.exitCode === null && child.signalCode === null) await kill();
   });
   const wire = new ChildWire(child);
-  const garbage: string[] = [];
   const calls = await Promise.race([
-    connectClient(options.client ?? '1.x', wire, garbage),
+    connectClient(options.client ?? '1.x', wire),
     ended.then((code) => Promise.reject(new Error(`the server exited with ${code}:\n${stderr()}`))),
   ]);
   return {
@@ -58,7 +57,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     pid: child.pid!,
     home,
     stderr,
-    garbage,
+    garbage: wire.garbage,
     close: async () => {
       child.stdin.end();
       return ended;

@@ -3,11 +3,13 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 
-/** One JSON message a line. A line that is no JSON is an error: stdout carries protocol only. */
+/** One JSON message a line. */
 export class ChildWire {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
+  /** lines on stdout that were no message: there should be none */
+  readonly garbage: string[] = [];
   readonly #child: ChildProcessWithoutNullStreams;
 
   constructor(child: ChildProcessWithoutNullStreams) {
@@ -33,10 +35,16 @@ export class ChildWire {
   }
 
   #take(line: string): void {
-    try {
-      this.onmessage?.(JSON.parse(line) as JSONRPCMessage);
-    } catch {
-      this.onerror?.(new Error(`a line on stdout is no message: ${line.slice(0, 200)}`));
-    }
+    const message = parse(line);
+    if (message === undefined) this.garbage.push(line);
+    else this.onmessage?.(message);
   }
 }
+
+const parse = (line: string): JSONRPCMessage | undefined => {
+  try {
+    return JSON.parse(line) as JSONRPCMessage;
+  } catch {
+    return undefined;
+  }
+};

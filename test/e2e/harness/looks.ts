@@ -1,0 +1,101 @@
+/** Looks at the host, so that a test can say "as before": processes, mounts, state, cgroups. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Home } from './home.ts';
+
+export interface HostLook {
+  /** command lines of processes that name this home */
+  readonly processes: readonly string[];
+  /** mount points in our own mount namespace that name this home or cellwall's places */
+  readonly mounts: readonly string[];
+  /** paths below the state directory that belong to servers */
+  readonly state: readonly string[];
+  /** what lies in the temporary directory of this home */
+  readonly temporary: readonly string[];
+  /** control groups with cellwall's name */
+  readonly cgroups: readonly string[];
+  /** what lies in root's place for mount points */
+  readonly run: readonly string[];
+}
+
+/** What of cellwall is on this host now, as far as it belongs to this home. */
+export const lookAtHost = (home: Home): HostLook => ({
+  processes: allProcesses()
+    .filter(({ commandLine }) => commandLine.includes(home.directory))
+    .map(({ commandLine }) => commandLine),
+  mounts: mountsOf('self').filter((point) => point.startsWith(home.directory) || point.startsWith(RUN)),
+  state: filesBelow(join(home.stateDir, 'servers')),
+  temporary: filesBelow(join(home.directory, 'tmp')),
+  cgroups: cgroups(),
+  run: filesBelow(RUN),
+});
+
+/** What a home looks like when nothing of cellwall is left there. */
+export const NOTHING: Pick<HostLook, 'processes' | 'mounts' | 'state' | 'temporary'> = { processes: [], mounts: [], state: [], temporary: [] };
+
+export interface ProcessLook {
+  readonly pid: number;
+  readonly parent: number;
+  /** arguments, joined by spaces; empty for a process that has ended and was not reaped */
+  readonly commandLine: string;
+  /** R, S, D, Z, …   man 5 proc */
+  readonly state: string;
+}
+
+/** The descendants of a server. */
+export const processesOf = ({ pid }: { readonly pid: number }): readonly ProcessLook[] => {
+  const all = allProcesses();
+  const below = (parent: number): readonly ProcessLook[] => all.filter((one) => one.parent === parent).flatMap((one) => [one, ...below(one.pid)]);
+  return below(pid);
+};
+
+/** The mount points that a process sees, in the order of mounting. Empty when it is gone.   man 5 proc, mountinfo */
+export const mountsOf = (pid: number | 'self'): readonly string[] =>
+  read(`/proc/${pid}/mountinfo`)
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .map((point) => point.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8))));
+
+const RUN = '/run/cellwall';
+const CGROUPS = '/sys/fs/cgroup';
+/** How deep a group of ours may lie: a controller of v1, then slices, scopes and services of systemd. */
+const CGROUP_DEPTH = 6;
+
+const allProcesses = (): readonly ProcessLook[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const [state, parent] = read(`/proc/${name}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+      if (parent === undefined || state === undefined) return [];
+      return [{ pid: Number(name), parent: Number(parent), state, commandLine: read(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim() }];
+    });
+
+const cgroups = (): readonly string[] => {
+  const below = (directory: string, depth: number): readonly string[] =>
+    (depth === 0 ? [] : entries(directory)).flatMap((name) => [
+      ...(name.includes('cellwall') ? [join(directory, name)] : []),
+      ...below(join(directory, name), depth - 1),
+    ]);
+  return below(CGROUPS, CGROUP_DEPTH);
+};
+
+// Directories only: a link would lead out of the tree or round in it.
+const entries = (directory: string): readonly string[] => {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+  } catch {
+    return []; // gone meanwhile, or not ours to look into
+  }
+};
+
+const filesBelow = (directory: string): readonly string[] => (existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: 'utf8' }) : []);
+
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // a process that has ended
+  }
+};

@@ -1,0 +1,144 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, closeSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { openDirectory } from '../../src/syscall/files.ts';
+import { copyEntries } from '../../src/workspace/copy.ts';
+import { copyFile } from '../../src/workspace/filecopy.ts';
+import { OpenFolder } from '../../src/workspace/folders.ts';
+import { Pace } from '../../src/workspace/pace.ts';
+import { judgeOf, type Judge } from '../../src/workspace/rules.ts';
+import { scanContext } from '../../src/workspace/scan.ts';
+import { itWith } from '../requirements.ts';
+import { copyTree, linkTo, makeTree, namesIn, newDirectory, NO_ROOTS } from './trees.ts';
+
+const pace = new Pace(new AbortController().signal);
+const judge = judgeOf({ exclude: [], include: [] });
+
+/** Scans a tree, lets `change` happen, and then copies what the scan found. */
+const copyAfter = async (source: string, change: () => void) => {
+  const destination = newDirectory();
+  const [from, to] = [openDirectory(source), openDirectory(destination)];
+  const scan = await scanContext(from, { judge, limits: { maxFiles: 100, maxBytes: 1000 }, allowed: NO_ROOTS, pace });
+  try {
+    change();
+    return { ...(await copyEntries(scan.entries, to, { judge, owner: null, maxBytes: 1000, pace })), path: destination };
+  } finally {
+    scan.close();
+    closeSync(from);
+    closeSync(to);
+  }
+};
+const outside = makeTree({ secret: 'of the host' });
+const refused = { code: 'CONTEXT_REFUSED', message: expect.stringContaining('keeps changing') };
+
+describe('between the look and the copy', () => {
+  it('a directory that became a link is refused', async () => {
+    const source = makeTree({ d: { secret: 'mine' } });
+    const swap = () => {
+      rmSync(`${source}/d`, { recursive: true });
+      symlinkSync(outside, `${source}/d`);
+    };
+    await expect(copyAfter(source, swap)).rejects.toMatchObject(refused);
+  });
+
+  it('a file that became a link is refused', async () => {
+    const source = makeTree({ secret: 'mine' });
+    const swap = () => {
+      rmSync(`${source}/secret`);
+      symlinkSync(`${outside}/secret`, `${source}/secret`);
+    };
+    await expect(copyAfter(source, swap)).rejects.toMatchObject(refused);
+  });
+
+  itWith(['mkfifo'], 'a file that became a FIFO is refused and not waited for', async () => {
+    const source = makeTree({ file: 'mine' });
+    const swap = () => {
+      rmSync(`${source}/file`);
+      execFileSync('mkfifo', [`${source}/file`]);
+    };
+    await expect(copyAfter(source, swap)).rejects.toMatchObject(refused);
+  });
+
+  it('a file that has grown beyond the limit is refused before it is read', async () => {
+    const source = makeTree({ file: 'mine' });
+    await expect(copyAfter(source, () => truncateSync(`${source}/file`, 2 ** 40))).rejects.toMatchObject(refused);
+  });
+
+  it('a file that changed is copied as it is now', async () => {
+    const source = makeTree({ file: 'old' });
+    const copy = await copyAfter(source, () => writeFileSync(`${source}/file`, 'new and longer'));
+    expect(readFileSync(`${copy.path}/file`, 'utf8')).toBe('new and longer');
+    expect(copy.bytes).toBe(14);
+  });
+
+  it('what is gone is not copied', async () => {
+    const source = makeTree({ a: '', file: '', d: { x: '' } });
+    const copy = await copyAfter(source, () => ['file', 'd'].forEach((name) => rmSync(`${source}/${name}`, { recursive: true })));
+    expect(namesIn(copy.path)).toEqual(['a', 'd/']);
+    expect([copy.files, copy.leftOut]).toEqual([1, []]);
+  });
+});
+
+describe('while it is copied', () => {
+  const copyWhile = async (change: (path: string, time: number) => void) => {
+    const [source, destination] = [makeTree({ file: 'a line that is longer than the buffer\n' }), newDirectory()];
+    const [from, to] = [openDirectory(source), openDirectory(destination)];
+    const scan = await scanContext(from, { judge, limits: { maxFiles: 9, maxBytes: 999 }, allowed: NO_ROOTS, pace });
+    const folder = new OpenFolder();
+    let times = 0;
+    // Asked after the first piece is read: the moment for a writer to come in between.
+    const interrupted: Judge = { ...judge, byContent: () => (change(`${source}/file`, times++), null) };
+    try {
+      const result = await copyFile(scan.entries[0]!, folder, to, { judge: interrupted, owner: null, pace, buffer: Buffer.alloc(16), room: 999 });
+      return { result, times, content: readFileSync(`${destination}/file`, 'utf8') };
+    } finally {
+      folder.close();
+      closeSync(from);
+      closeSync(to);
+    }
+  };
+
+  it('a file that is written to is copied again', async () => {
+    const { result, times, content } = await copyWhile((path, time) => time < 2 && appendFileSync(path, `${time}\n`));
+    expect(times).toBe(3);
+    expect(content).toBe('a line that is longer than the buffer\n0\n1\n');
+    expect(result).toMatchObject({ size: 42 });
+  });
+
+  it('a file that is replaced by another is copied again', async () => {
+    const { content } = await copyWhile((path, time) => {
+      if (time > 0) return;
+      writeFileSync(`${path}.new`, 'one more line that is longer than the buffer\n');
+      renameSync(`${path}.new`, path);
+    });
+    expect(content).toBe('one more line that is longer than the buffer\n');
+  });
+
+  it('a file that is cut short is copied again', async () => {
+    expect((await copyWhile((path, time) => time === 0 && truncateSync(path, 20))).content).toBe('a line that is longe'.slice(0, 20));
+  });
+
+  it('a file that is written to all the time is refused', async () => {
+    await expect(copyWhile((path) => appendFileSync(path, '.'))).rejects.toMatchObject(refused);
+  });
+});
+
+it('a directory and a link out that change places all the time never bring in what lies outside', async () => {
+  const source = makeTree({ d: { secret: 'mine', e: { secret: 'mine' } }, l: linkTo(outside) });
+  makeTree({ e: { secret: 'of the host' } }, outside);
+  const loop = `const { renameSync: r } = require('fs'); process.chdir(${JSON.stringify(source)}); console.log('ready');
+    for (;;) { r('d', 'x'); r('l', 'd'); r('x', 'l'); r('d', 'x'); r('l', 'd'); r('x', 'l'); }`;
+  const swapping = spawn(process.execPath, ['-e', loop], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await once(swapping.stdout, 'data');
+    for (let round = 0; round < 60; round++) {
+      const destination = newDirectory();
+      await copyTree(source, { destination }).catch((error: unknown) => expect(error).toMatchObject(refused));
+      for (const name of namesIn(destination).filter((some) => some.endsWith('secret'))) expect(readFileSync(`${destination}/${name}`, 'utf8')).toBe('mine');
+    }
+  } finally {
+    swapping.kill('SIGKILL');
+    await once(swapping, 'exit');
+  }
+});
