@@ -12,8 +12,8 @@ const isRoot = process.getuid() === 0;
 const main = () => {
   const reports = mkdtempSync(join(tmpdir(), 'cellwall-reports-'));
   try {
-    run('npm', ['run', '--silent', 'build']) || fail('the build');
-    run(process.execPath, ['dist/src/main.js', 'setup']) || fail('`cellwall setup`');
+    if (!run('npm', ['run', '--silent', 'build'])) fail('the build');
+    if (!run(process.execPath, ['dist/src/main.js', 'setup'])) fail('`cellwall setup`');
     const modes = isRoot ? ['root', 'user'] : ['user'];
     if (!isRoot) missing('root');
     const counts = modes.map((mode) => test(mode, join(reports, `${mode}.json`)));

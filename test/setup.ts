@@ -1,6 +1,5 @@
-/** Before all tests: what was built is as new as its sources, and there is a directory that the servers of all tests may reach. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, chmodSync } from 'node:fs';
+/** Before all tests: a directory that the servers of all tests may reach, and a word when what is built is not what is written. */
+import { chmodSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -13,15 +12,14 @@ declare module 'vitest' {
 }
 
 export const setup = (project: TestProject): (() => void) => {
-  const root = project.config.root;
-  if (isStale(root)) build(root);
+  if (isStale(project.config.root))
+    console.warn('dist is older than the sources: tests that run what is built need `npm run build` first (`npm test` does it)');
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'cellwall-test-')));
   chmodSync(directory, 0o755);
   project.provide('runDirectory', directory);
   return () => rmSync(directory, { recursive: true, force: true });
 };
 
-// `test/run.mjs` has just built. Elsewhere one source that is newer than the entry is enough.
 const isStale = (root: string): boolean => {
   const entry = join(root, 'dist/src/main.js');
   if (!existsSync(entry)) return true;
@@ -31,12 +29,4 @@ const isStale = (root: string): boolean => {
       (found) => found.isFile() && statSync(join(found.parentPath, found.name)).mtimeMs > builtAt,
     ),
   );
-};
-
-const build = (root: string): void => {
-  try {
-    execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  } catch {
-    console.error('`npm run build` failed: tests that need what is built run against what there is');
-  }
 };

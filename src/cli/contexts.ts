@@ -1,15 +1,50 @@
 /** Which directories of the host may be copied into sandboxes, and which is when none is named (contract: "Command line"). */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Config } from '../config.ts';
 import type { Contexts } from '../session/sessions.ts';
 import { implicitRootRefusal } from '../workspace/roots.ts';
 import type { Surroundings } from './index.ts';
 
-/** The operator's word first, then `CLAUDE_PROJECT_DIR`, then the working directory. What nobody named is never `/`, a home or above one. */
-export const contextsOf = ({ context, allowRoot }: Config, { env, cwd }: Pick<Surroundings, 'env' | 'cwd'>): Contexts => {
-  const implicit = [env['CLAUDE_PROJECT_DIR'], cwd].find((path) => path !== undefined && path !== '') ?? cwd;
-  const own = context ?? (implicitRootRefusal(implicit) === null ? implicit : null);
-  return {
-    default: own,
-    allowed: { roots: [...(own === null ? [] : [own]), ...allowRoot], operator: [...(context === undefined ? [] : [context]), ...allowRoot] },
-  };
+/**
+ * The operator's word first, then `CLAUDE_PROJECT_DIR`, then the client's roots, then the working directory. What the operator did not name is never
+ * `/`, a home, above one, or a place of secrets. The client's roots narrow what the operator allowed; where the operator named nothing they count by themselves.
+ */
+export const contextsOf = (
+  config: Pick<Config, 'context' | 'allowRoot'>,
+  { env, cwd }: Pick<Surroundings, 'env' | 'cwd'>,
+  clientRoots: readonly string[] = [],
+): Contexts => {
+  const { context, allowRoot } = config;
+  const operator = [...(context === undefined ? [] : [context]), ...allowRoot];
+  const roots = clientRoots.flatMap(pathOfRoot).filter(isHarmless);
+  const project = env['CLAUDE_PROJECT_DIR'];
+  const own = context ?? [project, ...(operator.length === 0 ? roots : []), cwd].find((path) => path !== undefined && path !== '' && isHarmless(path)) ?? null;
+  const others = operator.length === 0 ? roots : roots.length === 0 ? allowRoot : narrowed(allowRoot, roots);
+  return { default: own, allowed: { roots: [...(own === null ? [] : [own]), ...others], operator } };
+};
+
+const isHarmless = (path: string): boolean => implicitRootRefusal(path) === null;
+
+// MCP: a root is a URI of the scheme file. What is none, or names another host, is no directory of this one.
+const pathOfRoot = (uri: string): string[] => {
+  try {
+    return [fileURLToPath(uri)];
+  } catch {
+    return [];
+  }
+};
+
+// Of each pair the one that lies in the other: what both allow.
+const narrowed = (allowed: readonly string[], roots: readonly string[]): readonly string[] =>
+  allowed.map(canonical).flatMap((one) => roots.map(canonical).flatMap((other) => (isWithin(other, one) ? [other] : isWithin(one, other) ? [one] : [])));
+
+const isWithin = (path: string, top: string): boolean => path === top || path.startsWith(top === '/' ? '/' : `${top}/`);
+
+const canonical = (path: string): string => {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 };

@@ -1,5 +1,4 @@
 /** `cellwall`: the server. Here everything is put together: configuration, policies, runtime, sessions, tools, wire. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tools } from '../../tools/index.ts';
@@ -36,24 +35,25 @@ const serveInside = async (config: Config, surroundings: Surroundings, { runsc, 
   const home = await enterHome(config.stateDir, uid, recover);
   const outputs = createOutputs();
   const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
-  const etc = join(home.mounts, 'etc');
-  mkdirSync(etc);
-  await buildEtc(etc);
+  await buildEtc(home.etc);
+  let clientRoots: Promise<readonly string[]> = Promise.resolve([]);
   const sessions = new Sessions({
     policies: policiesOf(config, surroundings),
     defaultPolicy: config.policy,
     maxSandboxes: config.maxSandboxes,
-    contexts: async () => contextsOf(config, surroundings),
+    contexts: async () => contextsOf(config, surroundings, await clientRoots),
     home,
-    etc,
     runtimes,
     outputs,
     clock: systemClock,
     ownIds: uid === 0,
   });
+  const onRoots = (roots: Promise<readonly string[]>): void => {
+    clientRoots = roots;
+  };
   const dispatch = createDispatch(tools, { sessions, principal: 'stdio' });
   const { toolResults, dottedNames, clientProcessId } = config;
-  const ending = await serveStdio({ dispatch, wire, version: VERSION, toolResults, dottedNames, clientProcessId, until: terminated });
+  const ending = await serveStdio({ dispatch, wire, version: VERSION, toolResults, dottedNames, clientProcessId, until: terminated, onRoots });
   await sessions.close();
   await runtimes.close();
   await outputs.close();

@@ -27,7 +27,7 @@ export const invalid = (file: string, message: string, options: { hint?: string;
 /** A value as a message shows it: `"many" (string)`, `nothing` for what is left out. */
 export const shown = (value: unknown): string => {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value);
   const kind = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
   return `${text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text} (${kind})`;
 };

@@ -7,6 +7,8 @@ export type SandboxId = string;
 /** What a sandbox is made of. */
 export interface Bundle {
   readonly spec: Spec;
+  /** how the runtime gets hold of system calls, as the policy has it */
+  readonly platform: string;
   /** a directory of the host that is seen inside, read-only, where the runtime puts programs of its own */
   readonly programs: { readonly host: string; readonly inside: string };
   /** memory that files of the sandbox may take on the host, in `bytes`: it is no program's, and comes on top of the limit */
@@ -33,6 +35,8 @@ export interface Io {
   readonly stdin: number;
   readonly stdout: number;
   readonly stderr: number;
+  /** whether all three are the slave of one pseudo-terminal, which is to be the program's controlling terminal */
+  readonly isTerminal: boolean;
 }
 
 /** How a program ended: one of the two is there. */
@@ -42,12 +46,15 @@ export interface Exit {
   readonly signal: number | null;
 }
 
+/** Whom a signal reaches: the group that a program leads, or whatever runs in the foreground of its terminal. */
+export type SignalTarget = 'group' | 'foreground';
+
 /** A program that has been started. */
 export interface Running {
   /** when its first process ends; rejects with StartError or SandboxGone when there is no such end */
   readonly exit: Promise<Exit>;
-  /** sends a signal to its first process and the group that it leads */
-  signal(signal: number): Promise<void>;
+  /** sends a signal to the process group that it leads, or to the one in the foreground of its terminal */
+  signal(signal: number, target: SignalTarget): Promise<void>;
   /** ends all that it started, by force; answers when nothing of it lives */
   killAll(): Promise<void>;
 }
@@ -89,6 +96,8 @@ export interface Runtime {
   /** resolves, with the reason, when a sandbox has ended, by itself or from outside */
   ended(id: SandboxId): Promise<Ending>;
   usage(id: SandboxId): Promise<Usage>;
+  /** ids of programs that have ended and left others running */
+  background(id: SandboxId): Promise<readonly string[]>;
   /** ends a sandbox and everything of it; idempotent */
   destroy(id: SandboxId): Promise<void>;
   /** ends what belongs to no sandbox in particular; no sandbox lives any more */

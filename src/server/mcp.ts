@@ -15,6 +15,8 @@ export interface McpOptions {
   readonly toolResults: 'both' | 'text' | 'structured';
   /** whether tools are advertised as `sandbox.exec` */
   readonly dottedNames: boolean;
+  /** told the URIs of the client's roots, when they are known and whenever they change; a promise, because asking takes a round trip */
+  readonly onRoots?: ((roots: Promise<readonly string[]>) => void) | undefined;
 }
 
 /** For a model; hosts cut it at 512 (ChatGPT) or 2 048 characters, so what matters comes first. */
@@ -43,9 +45,29 @@ const createServer = (dispatch: Dispatch, options: McpOptions): Server => {
     { name: 'cellwall', title: 'cellwall', version: options.version },
     { capabilities: { tools: {} }, instructions: INSTRUCTIONS, cacheHints: { 'tools/list': CACHE, 'server/discover': CACHE } },
   );
+  if (options.onRoots) followRoots(server, options.onRoots);
   server.setRequestHandler('tools/list', () => ({ tools }));
   server.setRequestHandler('tools/call', (request, context) => callTool(dispatch, options, request.params, context));
   return server;
+};
+
+/** What a client may take to name its roots, in `ms`. */
+const ROOTS_TIMEOUT_MS = 5000;
+
+// Clients of the 2025 era are asked; the 2026 era has no roots, its clients name a context.
+const followRoots = (server: Server, onRoots: NonNullable<McpOptions['onRoots']>): void => {
+  const ask = (): void => {
+    if (server.getClientCapabilities()?.roots === undefined) return;
+    const listed = server.listRoots(undefined, { timeout: ROOTS_TIMEOUT_MS }).then(({ roots }) => roots.map(({ uri }) => uri));
+    onRoots(
+      listed.catch((error: unknown) => {
+        log.warn({ err: error }, 'the client does not name its roots');
+        return [];
+      }),
+    );
+  };
+  server.oninitialized = ask;
+  server.setNotificationHandler('notifications/roots/list_changed', ask);
 };
 
 const listTools = (dispatch: Dispatch, { dottedNames, toolResults }: McpOptions): ListedTool[] =>

@@ -18,7 +18,6 @@ export interface AssemblyOptions {
   readonly policy: Policy;
   readonly env: Readonly<Record<string, string>>;
   readonly home: Home;
-  readonly etc: string;
   readonly runtime: Runtime;
   /** null where the server is an ordinary user's, who is 1000 inside */
   readonly ids: HostIds | null;
@@ -58,7 +57,11 @@ const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (ste
   const copy = context === null ? null : await copyInto(root, context, options, signal);
   const forget = keepTmp(root);
   const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
-  await runtime.create(key, { spec, programs: { host: runDirectory, inside: OUTPUT_ROOT }, fileMemory: fileMemoryOf(policy) }, signal);
+  await runtime.create(
+    key,
+    { spec, platform: policy.runtime.platform, programs: { host: runDirectory, inside: OUTPUT_ROOT }, fileMemory: fileMemoryOf(policy) },
+    signal,
+  );
   onUndo(() => runtime.destroy(key));
   forget();
   return { root, runDirectory, copy };
@@ -76,9 +79,9 @@ const makeDirectories = ({ key, policy, home }: AssemblyOptions): string => {
   return run;
 };
 
-const rootOptions = ({ key, policy, home, etc, ids, context }: AssemblyOptions, run: string): Parameters<typeof buildRoot>[0] => ({
+const rootOptions = ({ key, policy, home, ids, context }: AssemblyOptions, run: string): Parameters<typeof buildRoot>[0] => ({
   place: join(home.mounts, key),
-  etc,
+  etc: home.etc,
   run,
   rootfs: policy.rootfs.source,
   toolchains: policy.rootfs.toolchains.map(({ path }) => path),

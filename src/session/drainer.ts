@@ -16,28 +16,37 @@ const wake = (workerData as { wake: Fd }).wake;
 const port = parentPort!;
 const poll = new Poll();
 const spools = new Map<number, Spool>();
-const byPipe = new Map<Fd, Spool>();
+/** spools whose source is open, by its descriptor */
+const open = new Map<Fd, Spool>();
+/** among them those that are not waited for, because their follower is behind */
+const paused = new Set<Spool>();
 const busy = new Set<Spool>();
-
 let running = true;
 
 const HANDLERS: { readonly [Kind in Request['kind']]: (request: Extract<Request, { kind: Kind }>) => void } = {
-  add: ({ id, pipe, path }) => {
-    const spool = new Spool(pipe, path);
+  add: ({ id, source, sourceKind, path }) => {
+    const spool = new Spool(source, sourceKind, path);
     spools.set(id, spool);
-    byPipe.set(pipe, spool);
-    poll.add(pipe);
+    if (spool.ended) return;
+    open.set(source, spool);
+    poll.add(source);
   },
   sync: ({ ticket, ids }) => {
-    const found = ids.map((id) => spools.get(id)!);
-    for (const spool of found) work(spool, () => spool.drain());
-    port.postMessage({ ticket, snapshots: found.map((spool) => spool.snapshot()) } satisfies Reply);
+    const found = ids.flatMap((id) => spools.get(id) ?? []);
+    for (const spool of found) if (!paused.has(spool)) work(spool, () => spool.drain());
+    port.postMessage({ ticket, snapshots: found.map((spool) => ({ ...spool.snapshot(), ended: spool.ended })) } satisfies Reply);
+  },
+  follow: ({ id, position }) => {
+    const spool = spools.get(id);
+    spool?.follow(position);
+    if (spool && paused.has(spool) && !spool.isAhead) resume(spool);
   },
   forget: ({ ids }) => {
     for (const id of ids) {
       const spool = spools.get(id);
       spools.delete(id);
-      if (spool) discard(spool);
+      if (spool) closeSource(spool);
+      spool?.close();
     }
   },
   stop: () => {
@@ -45,20 +54,31 @@ const HANDLERS: { readonly [Kind in Request['kind']]: (request: Extract<Request,
   },
 };
 
-// A stream that comes to its end leaves the poll before its descriptor is closed and its number used again.
 const work = (spool: Spool, action: () => void): void => {
-  if (byPipe.get(spool.pipe) !== spool) return;
+  if (open.get(spool.source) !== spool) return;
   action();
+  if (spool.ended) return closeSource(spool);
   busy.add(spool);
-  if (spool.ended) discard(spool);
+  if (spool.isAhead) pause(spool);
 };
 
-const discard = (spool: Spool): void => {
+const pause = (spool: Spool): void => {
+  paused.add(spool);
+  poll.remove(spool.source);
+};
+
+const resume = (spool: Spool): void => {
+  paused.delete(spool);
+  poll.add(spool.source);
+};
+
+// A source leaves the poll before its descriptor is closed and its number used again.
+const closeSource = (spool: Spool): void => {
   busy.delete(spool);
-  if (byPipe.get(spool.pipe) !== spool) return;
-  byPipe.delete(spool.pipe);
-  poll.remove(spool.pipe);
-  closeSync(spool.pipe);
+  if (open.get(spool.source) !== spool) return;
+  open.delete(spool.source);
+  if (!paused.delete(spool)) poll.remove(spool.source);
+  closeSync(spool.source);
 };
 
 const takeRequests = (): void => {
@@ -77,7 +97,7 @@ while (running) {
     busy.clear();
   }
   for (const fd of ready) {
-    const spool = byPipe.get(fd);
+    const spool = open.get(fd);
     if (spool) work(spool, () => spool.pump());
   }
   if (ready.includes(wake)) takeRequests();

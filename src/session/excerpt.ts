@@ -1,45 +1,63 @@
-/** What is shown of a stream: all of it, or its head and tail with a line between that says how much is missing and where it is. */
+/** What is shown of a stream: all that is new, or its head and tail with a line between that says how much is missing and where it is. */
 import { readSync } from 'node:fs';
-import type { Snapshot } from './spool.ts';
+import type { StreamState } from './output.ts';
+
+/** The part of a stream from `from` on. */
+export interface Part {
+  readonly stream: StreamState;
+  readonly from: number;
+  /** where the whole stream is, as seen inside */
+  readonly path: string;
+  /** whether what there is will not be added to: a last character that lacks bytes is shown as it is */
+  readonly isFinal: boolean;
+}
 
 export interface Excerpt {
   /** invalid UTF-8 as U+FFFD */
   readonly text: string;
   /** whether something was left out */
   readonly cut: boolean;
+  /** position up to which the stream has been shown: before a last character that still lacks bytes */
+  readonly to: number;
 }
 
-/** Both streams within `maxBytes` together. A stream that needs less than half leaves the rest to the other. The tail is favoured: that is where errors stand. */
+/** Two parts within `maxBytes` together: what one does not need is the other's. */
 export const excerptsOf = (
-  streams: { readonly stdout: Snapshot; readonly stderr: Snapshot },
+  parts: { readonly stdout: Part; readonly stderr: Part },
   maxBytes: number,
-  outputPath: string,
-): { stdout: Excerpt; stderr: Excerpt } => {
-  const { stdout, stderr } = streams;
-  const budgetBeside = (other: Snapshot): number => maxBytes - Math.min(other.total, Math.floor(maxBytes / 2));
-  return {
-    stdout: excerptOf(stdout, budgetBeside(stderr), `${outputPath}/stdout`),
-    stderr: excerptOf(stderr, budgetBeside(stdout), `${outputPath}/stderr`),
-  };
+): { readonly stdout: Excerpt; readonly stderr: Excerpt } => {
+  const lengthOf = ({ stream, from }: Part): number => stream.total - from;
+  const beside = (other: Part): number => maxBytes - Math.min(lengthOf(other), Math.floor(maxBytes / 2));
+  return { stdout: excerptOf(parts.stdout, beside(parts.stderr)), stderr: excerptOf(parts.stderr, beside(parts.stdout)) };
 };
 
-/** share of the budget that the head gets */
+/** share of the budget that the head gets: errors stand at the end */
 const HEAD_SHARE = 0.4;
 
-const excerptOf = (snapshot: Snapshot, budget: number, path: string): Excerpt => {
-  const { total } = snapshot;
-  if (total <= budget && snapshot.headEnd >= snapshot.tailStart) return { text: read(snapshot, 0, total).toString('utf8'), cut: false };
+const excerptOf = ({ stream, from, path, isFinal }: Part, budget: number): Excerpt => {
+  const { total, headEnd, tailStart } = stream;
+  const isWhole = total - from <= budget && (headEnd >= tailStart || total <= headEnd || from >= tailStart);
+  if (isWhole) {
+    const bytes = whole(read(stream, from, total), isFinal);
+    return { text: bytes.toString('utf8'), cut: false, to: from + bytes.length };
+  }
   const headBudget = Math.floor(budget * HEAD_SHARE);
-  const head = upToLine(read(snapshot, 0, Math.min(headBudget, snapshot.headEnd)));
-  const tailFrom = Math.max(total - (budget - headBudget), snapshot.tailStart, head.length);
-  const tail = fromLine(read(snapshot, tailFrom, total));
-  const omitted = total - head.length - tail.length;
-  const before = head.length === 0 || head.at(-1) === 0x0a ? '' : '\n';
-  return { text: `${head.toString('utf8')}${before}… ${omitted} bytes omitted, see ${path} …\n${tail.toString('utf8')}`, cut: true };
+  const head = upToLine(read(stream, from, Math.min(from + headBudget, headEnd)));
+  const tailFrom = Math.max(total - (budget - headBudget), tailStart, from + head.length);
+  const end = read(stream, tailFrom, total);
+  const pending = end.length - whole(end, isFinal).length;
+  const tail = fromLine(end.subarray(0, end.length - pending));
+  const to = total - pending;
+  return { text: joined(head, to - from - head.length - tail.length, path, tail), cut: true, to };
+};
+
+const joined = (head: Buffer, omitted: number, path: string, tail: Buffer): string => {
+  const before = head.length === 0 || head.at(-1) === NEWLINE ? '' : '\n';
+  return `${head.toString('utf8')}${before}… ${omitted} bytes omitted, see ${path} …\n${tail.toString('utf8')}`;
 };
 
 // Positions of the stream; what lies between headEnd and tailStart was not kept.
-const read = ({ fd, total, headEnd, fileSize }: Snapshot, from: number, to: number): Buffer => {
+const read = ({ fd, total, headEnd, fileSize }: StreamState, from: number, to: number): Buffer => {
   const bytes = Buffer.alloc(Math.max(0, to - from));
   const offset = from < headEnd ? from : fileSize - (total - from);
   return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, offset));
@@ -47,6 +65,9 @@ const read = ({ fd, total, headEnd, fileSize }: Snapshot, from: number, to: numb
 
 const NEWLINE = 0x0a;
 const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
+
+// While the command can still write, a last character that lacks bytes waits for them.
+const whole = (bytes: Buffer, isFinal: boolean): Buffer => (isFinal ? bytes : bytes.subarray(0, wholeCharacters(bytes)));
 
 // Ends after a line where one ends in the second half of what there is, else after a whole character.
 const upToLine = (bytes: Buffer): Buffer => {

@@ -1,25 +1,31 @@
 /** One command: running → ended, once. How it ended comes from the kernel alone; why it was ended, from who ended it. */
-import { closeSync, openSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SandboxError } from '../errors.ts';
 import { log } from '../log.ts';
-import { SandboxGone, StartError, type Exit, type Io, type ProcessSpec, type Running } from '../runtime/runtime.ts';
+import { SandboxGone, StartError, type Ending, type Exit, type Io, type ProcessSpec, type Running, type SignalTarget } from '../runtime/runtime.ts';
 import { SIGKILL } from '../syscall/constants.ts';
-import { createPipe } from '../syscall/pipe.ts';
+import type { WindowSize } from '../syscall/terminal.ts';
 import type { Clock } from './clock.ts';
 import { excerptsOf } from './excerpt.ts';
-import type { Output, Outputs } from './output.ts';
+import { STREAMS, type Output, type Outputs, type Stream } from './output.ts';
+import { Follower } from './follower.ts';
 import type { ExecResult, ExecStatus } from './requests.ts';
+import { createStdio, type Stdio } from './stdio.ts';
 
 /** Where outputs are seen inside. */
 export const OUTPUT_ROOT = '/run/cellwall';
 
 export interface ExecOptions {
   readonly process: ProcessSpec;
-  /** text for standard input; null: the end of file at once */
+  /** text for standard input; null: none */
   readonly stdin: string | null;
+  /** whether more input may come after `stdin` */
+  readonly keepStdin: boolean;
+  /** null: no terminal */
+  readonly terminal: WindowSize | null;
   /** 0: none */
   readonly timeoutMs: number;
   /** host directory of the outputs */
@@ -27,10 +33,12 @@ export interface ExecOptions {
   readonly outputs: Outputs;
   readonly clock: Clock;
   readonly start: (process: ProcessSpec, io: Io) => Promise<Running>;
+  /** resolves when the sandbox has ended by itself */
+  readonly sandboxEnd: Promise<Ending>;
 }
 
 /** Who ended a command before its time. */
-type Cause = 'timed_out' | 'canceled' | 'oom_killed';
+export type Cause = 'timed_out' | 'canceled' | 'oom_killed';
 
 interface End {
   readonly status: ExecStatus;
@@ -38,48 +46,77 @@ interface End {
   readonly at: number;
 }
 
+/** How often a followed command is asked for what it wrote. */
+const FOLLOW_MS = 30;
+
 export class Exec {
   readonly id: string;
   /** resolves when the command has ended; rejects with SandboxGone or EXEC_FAILED when there is no end to tell */
   readonly ended: Promise<void>;
   readonly #output: Output;
+  readonly #stdio: Stdio;
   readonly #running: Running;
   readonly #clock: Clock;
   readonly #startedAt: number;
+  readonly #delivered: Record<Stream, number> = { stdout: 0, stderr: 0 };
+  #telling: Promise<unknown> = Promise.resolve();
   #cause: Cause | null = null;
   #end: End | null = null;
+  #isOver = false;
 
   /** Starts a command. Throws EXEC_FAILED when it cannot be started, SandboxGone when the sandbox is. */
   static async start(options: ExecOptions): Promise<Exec> {
-    const output = options.outputs.open(join(options.runDirectory, options.process.id));
+    const { process, stdin, keepStdin, terminal, outputs, runDirectory } = options;
+    let exec: Exec | null = null;
+    const onSignal = (name: 'SIGINT' | 'SIGQUIT' | 'SIGTSTP'): void => void exec?.signal(constants.signals[name], 'foreground');
+    const stdio = createStdio({ terminal, hasInput: stdin !== null || keepStdin, onSignal });
+    const output = outputs.open(join(runDirectory, process.id), stdio.sources);
     try {
-      return new Exec(options, output, await startWith(output, options));
+      const running = await options.start(process, stdio.io);
+      exec = new Exec(options, stdio, output, running);
+      if (stdin !== null) stdio.input.write(stdin);
+      if (!keepStdin) stdio.input.end();
+      return exec;
     } catch (error) {
+      stdio.input.discard();
       output.forget();
       throw toExecError(error);
+    } finally {
+      stdio.release();
     }
   }
 
-  private constructor({ process, timeoutMs, clock }: ExecOptions, output: Output, running: Running) {
+  private constructor({ process, timeoutMs, clock, sandboxEnd }: ExecOptions, stdio: Stdio, output: Output, running: Running) {
     this.id = process.id;
+    this.#stdio = stdio;
     this.#output = output;
     this.#running = running;
     this.#clock = clock;
     this.#startedAt = clock.now();
     const cancelTimer = timeoutMs > 0 ? clock.after(timeoutMs, () => void this.kill('timed_out')) : (): void => {};
-    this.ended = running.exit.then(
-      (exit) => this.#settle(exit),
-      (error: unknown) => this.#abandon(error),
-    );
-    this.ended.catch(() => undefined).finally(cancelTimer);
+    this.ended = running.exit
+      .then(
+        (exit) => this.#settle(exit),
+        (error: unknown) => this.#abandon(error, sandboxEnd),
+      )
+      .finally(() => {
+        cancelTimer();
+        stdio.input.discard();
+      });
+    this.ended.catch(() => undefined);
+  }
+
+  /** whether it has ended and nobody can write to its output any more, as far as it was looked at */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get isRunning(): boolean {
     return this.#end === null;
   }
 
-  /** Ends all that the command started, by force, and says why in its status. After its end: nothing. */
-  async kill(cause: Cause): Promise<void> {
+  /** Ends all that the command started, by force; `cause` becomes its status, or `signaled` where there is none. After its end: nothing. */
+  async kill(cause: Cause | null): Promise<void> {
     if (this.#end !== null) return;
     this.#cause ??= cause;
     try {
@@ -89,13 +126,80 @@ export class Exec {
     }
   }
 
-  /** How it stands now, with all output up to now in at most `maxBytes`. */
-  async result(maxBytes: number): Promise<ExecResult> {
+  /** Names why the sandbox goes away under the command, before it does. */
+  abandon(cause: Cause): void {
+    this.#cause ??= cause;
+  }
+
+  /** Sends a signal; SIGKILL ends all that the command started. After its end: nothing. */
+  async signal(signal: number, target: SignalTarget = 'group'): Promise<void> {
+    if (this.#end !== null) return;
+    if (signal === SIGKILL) await this.kill(null);
+    else await this.#running.signal(signal, target);
+  }
+
+  /** Gives text to the command's input. Throws EXEC_FAILED when it has none any more. */
+  write(text: string): void {
+    if (this.#end !== null || !this.#stdio.input.write(text)) {
+      throw new SandboxError('EXEC_FAILED', `exec "${this.id}" takes no input: ${this.#end === null ? 'its standard input is closed' : 'it has ended'}`, {
+        hint: 'start the command with `keep_stdin` or `tty`',
+      });
+    }
+  }
+
+  closeInput(): void {
+    this.#stdio.input.end();
+  }
+
+  async resize(size: WindowSize): Promise<void> {
+    this.#stdio.resize(size);
+    await this.signal(constants.signals.SIGWINCH, 'foreground');
+  }
+
+  /** How it stands now, with the output that was not told yet in at most `maxBytes`. Two that ask at once are told different parts. */
+  result(maxBytes: number): Promise<ExecResult> {
+    const told = this.#telling.then(() => this.#tell(maxBytes));
+    this.#telling = told.catch(() => undefined);
+    return told;
+  }
+
+  /**
+   * Reads on from what was told last, without a bound, and hands each part on in order; the command waits when it is far ahead.
+   * Resolves when the command has ended and all of it was handed on, or when `signal` fires.
+   */
+  async follow(take: (stream: Stream, bytes: Buffer) => void | Promise<void>, signal: AbortSignal): Promise<void> {
+    const followers = STREAMS.map((stream) => new Follower(stream, this.#delivered[stream], this.#output));
+    for (let isLast = false; !isLast && !signal.aborted;) {
+      isLast = await Promise.race([this.ended.then(() => true), sleep(FOLLOW_MS, false)]);
+      const streams = await this.#output.sync();
+      try {
+        for (const follower of followers) await follower.advance(streams[follower.stream], take);
+      } finally {
+        for (const stream of STREAMS) closeSync(streams[stream].fd);
+      }
+    }
+  }
+
+  /** Gives up the output: its files stay as long as their directory does. */
+  forget(): void {
+    this.#output.forget();
+  }
+
+  async #tell(maxBytes: number): Promise<ExecResult> {
     const end = this.#end;
     const streams = await this.#output.sync();
     try {
       const outputPath = `${OUTPUT_ROOT}/${this.id}`;
-      const { stdout, stderr } = excerptsOf(streams, maxBytes, outputPath);
+      const part = (stream: Stream) => ({
+        stream: streams[stream],
+        from: this.#delivered[stream],
+        path: `${outputPath}/${stream}`,
+        isFinal: end !== null || streams[stream].ended,
+      });
+      const excerpts = excerptsOf({ stdout: part('stdout'), stderr: part('stderr') }, maxBytes);
+      for (const stream of STREAMS) this.#delivered[stream] = excerpts[stream].to;
+      this.#isOver = end !== null && STREAMS.every((stream) => streams[stream].ended);
+      const { stdout, stderr } = excerpts;
       return {
         exec_id: this.id,
         status: end?.status ?? 'running',
@@ -110,48 +214,22 @@ export class Exec {
         duration_ms: Math.round((end?.at ?? this.#clock.now()) - this.#startedAt),
       };
     } finally {
-      for (const { fd } of [streams.stdout, streams.stderr]) closeSync(fd);
+      for (const stream of STREAMS) closeSync(streams[stream].fd);
     }
   }
 
-  /** Names why the sandbox goes away under the command, before it does. */
-  abandon(cause: Cause): void {
-    this.#cause ??= cause;
-  }
-
-  // The sandbox is gone and the command with it: a cause that is known is how it ended.
-  #abandon(error: unknown): void {
-    if (this.#cause === null || !(error instanceof SandboxGone)) throw toExecError(error);
+  // The sandbox is gone and the command with it: a cause that is known, or found out, is how it ended.
+  async #abandon(error: unknown, sandboxEnd: Promise<Ending>): Promise<void> {
+    if (!(error instanceof SandboxGone)) throw toExecError(error);
+    if (this.#cause === null && (await sandboxEnd).outOfMemory) this.#cause = 'oom_killed';
+    if (this.#cause === null) throw error;
     this.#settle({ code: null, signal: SIGKILL });
   }
 
   #settle(exit: Exit): void {
-    const killed = exit.signal !== null;
-    this.#end = { exit, at: this.#clock.now(), status: killed ? (this.#cause ?? 'signaled') : 'exited' };
+    this.#end = { exit, at: this.#clock.now(), status: exit.signal === null ? 'exited' : (this.#cause ?? 'signaled') };
   }
 }
-
-// The descriptors are the command's once it has started; ours are closed whatever happens.
-const startWith = async (output: Output, { process, stdin, start }: ExecOptions): Promise<Running> => {
-  const input = stdin === null ? { read: openSync('/dev/null', 'r') } : createPipe();
-  try {
-    const running = await start(process, { stdin: input.read, stdout: output.stdout, stderr: output.stderr });
-    if ('write' in input) feed(input.write, stdin ?? '');
-    return running;
-  } catch (error) {
-    if ('write' in input) closeSync(input.write);
-    throw error;
-  } finally {
-    for (const fd of [input.read, output.stdout, output.stderr]) closeSync(fd);
-  }
-};
-
-// A command that reads none of it, or not all, is no error: the pipe breaks or is closed with it.
-const feed = (fd: number, text: string): void => {
-  const socket = new Socket({ fd, readable: false, writable: true });
-  socket.on('error', () => socket.destroy());
-  socket.end(text);
-};
 
 const toExecError = (error: unknown): unknown => (error instanceof StartError ? new SandboxError('EXEC_FAILED', error.message, { cause: error }) : error);
 

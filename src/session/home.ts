@@ -19,6 +19,8 @@ export interface Home {
   readonly runtime: string;
   /** where sandboxes' trees are mounted, in this server's mount namespace alone; a sandbox's ids can reach it */
   readonly mounts: string;
+  /** an empty directory in memory, for what becomes /etc in every sandbox */
+  readonly etc: string;
   /** removes everything and lets the lock go */
   leave(): Promise<void>;
 }
@@ -45,9 +47,12 @@ export const enterHome = async (stateDir: string, uid: number, recover: (runtime
     renameSync(temporary, join(servers, id));
     mkdirSync(mounts, { mode: 0o711 });
     mountTmpfs(mounts, MOUNT_POINTS);
+    const etc = join(mounts, 'etc');
+    mkdirSync(etc);
+    mountTmpfs(etc, ETC);
     const directory = join(servers, id);
     mkdirSync(join(directory, RUNTIME), { mode: 0o700 });
-    return { id, directory, runtime: join(directory, RUNTIME), mounts, leave: () => leave(directory, mounts, lock) };
+    return { id, directory, runtime: join(directory, RUNTIME), mounts, etc, leave: () => leave(directory, mounts, lock) };
   }
 };
 
@@ -61,6 +66,7 @@ const rootMounts = (id: string): string => {
 
 /** a directory for each sandbox, and nothing else */
 const MOUNT_POINTS = { sizeMb: 1, inodes: 16_384, mode: 0o711 };
+const ETC = { sizeMb: 64, inodes: 16_384, mode: 0o755 };
 
 const leave = async (directory: string, mounts: string, lock: number): Promise<void> => {
   await unmount(mounts);

@@ -4,53 +4,83 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createWaker } from '../syscall/epoll.ts';
 import type { Fd } from '../syscall/files.ts';
-import { createPipe, widenPipe } from '../syscall/pipe.ts';
-import type { Snapshot } from './spool.ts';
+import type { Snapshot, SourceKind } from './spool.ts';
 
-/** What the server asks of the drainer. A pipe that was added belongs to the drainer. */
+/** What the server asks of the drainer. A source that was added belongs to the drainer. */
 export type Request =
-  | { readonly kind: 'add'; readonly id: number; readonly pipe: Fd; readonly path: string }
+  | { readonly kind: 'add'; readonly id: number; readonly source: Fd; readonly sourceKind: SourceKind; readonly path: string }
   | { readonly kind: 'sync'; readonly ticket: number; readonly ids: readonly number[] }
+  | { readonly kind: 'follow'; readonly id: number; readonly position: number }
   | { readonly kind: 'forget'; readonly ids: readonly number[] }
   | { readonly kind: 'stop' };
 
+export type StreamState = Snapshot & { /** nobody can write to it any more */ readonly ended: boolean };
+
 export interface Reply {
   readonly ticket: number;
-  readonly snapshots: readonly Snapshot[];
+  readonly snapshots: readonly StreamState[];
+}
+
+export const STREAMS = ['stdout', 'stderr'] as const;
+export type Stream = (typeof STREAMS)[number];
+export type Streams = Readonly<Record<Stream, StreamState>>;
+
+/** Where a stream comes from: the read end of a pipe, or a terminal's master. */
+export interface Source {
+  readonly fd: Fd;
+  readonly kind: SourceKind;
 }
 
 /** The output of one command. */
 export interface Output {
-  /** write ends for the command; the server closes its own once the command has them */
-  readonly stdout: Fd;
-  readonly stderr: Fd;
-  /** what has been written up to now, all that the pipes hold included; each snapshot's descriptor is the caller's to close */
-  sync(): Promise<{ readonly stdout: Snapshot; readonly stderr: Snapshot }>;
+  /** what has been written up to now, all that the pipes hold included; each stream's descriptor is the caller's to close */
+  sync(): Promise<Streams>;
+  /** says how far a follower has read a stream: from now on the command waits for it when it is far behind */
+  follow(stream: Stream, position: number): void;
   /** stops reading; files stay */
   forget(): void;
 }
 
 export interface Outputs {
-  /** Makes `stdout` and `stderr` in `directory` and two pipes that are emptied into them from now on. */
-  open(directory: string): Output;
+  /** Makes `stdout` and `stderr` in `directory`, a new one, which are filled from their sources from now on; a stream without one is empty. */
+  open(directory: string, sources: { readonly stdout: Source; readonly stderr: Source | null }): Output;
   close(): Promise<void>;
 }
 
-/** A pipe as wide as the user's allowance permits lets a command write on while the drainer is busy. */
-const PIPE_BYTES = 1024 * 1024;
+const NO_SOURCE = -1;
 
 /** Starts the drainer's thread; one a server. */
 export const createOutputs = (): Outputs => {
+  const drainer = startDrainer();
+  let last = 0;
+  return {
+    open: (directory, sources) => {
+      mkdirSync(directory, { recursive: true, mode: 0o755 });
+      const ids = STREAMS.map((stream) => {
+        const { fd, kind } = sources[stream] ?? { fd: NO_SOURCE, kind: 'none' };
+        drainer.send({ kind: 'add', id: (last += 1), source: fd, sourceKind: kind, path: join(directory, stream) });
+        return last;
+      });
+      return {
+        sync: async () => {
+          const [stdout, stderr] = await drainer.sync(ids);
+          return { stdout: stdout!, stderr: stderr! };
+        },
+        follow: (stream, position) => drainer.send({ kind: 'follow', id: ids[STREAMS.indexOf(stream)]!, position }),
+        forget: () => drainer.send({ kind: 'forget', ids }),
+      };
+    },
+    close: () => drainer.stop(),
+  };
+};
+
+const startDrainer = () => {
   const { fd, wake } = createWaker();
   const worker = new Worker(new URL('./drainer.js', import.meta.url), { workerData: { wake: fd }, trackUnmanagedFds: false });
-  const waiting = new Map<number, { resolve: (snapshots: readonly Snapshot[]) => void; reject: (error: Error) => void }>();
+  const waiting = new Map<number, { resolve: (snapshots: readonly StreamState[]) => void; reject: (error: Error) => void }>();
   let last = 0;
   let failure: Error | undefined;
-  const ask = (request: Request): void => {
-    if (failure) throw failure;
-    worker.postMessage(request);
-    wake();
-  };
+  worker.unref();
   worker.on('message', ({ ticket, snapshots }: Reply) => {
     waiting.get(ticket)?.resolve(snapshots);
     waiting.delete(ticket);
@@ -60,39 +90,24 @@ export const createOutputs = (): Outputs => {
     failure = error;
     for (const { reject } of waiting.values()) reject(error);
   });
-  worker.unref();
-
-  const openStream = (path: string): { id: number; write: Fd } => {
-    const pipe = createPipe();
-    widenPipe(pipe, PIPE_BYTES);
-    ask({ kind: 'add', id: (last += 1), pipe: pipe.read, path });
-    return { id: last, write: pipe.write };
+  const send = (request: Request): void => {
+    if (failure) throw failure;
+    worker.postMessage(request);
+    wake();
   };
-
   return {
-    open: (directory) => {
-      mkdirSync(directory, { mode: 0o755 });
-      const stdout = openStream(join(directory, 'stdout'));
-      const stderr = openStream(join(directory, 'stderr'));
-      const ids = [stdout.id, stderr.id];
-      return {
-        stdout: stdout.write,
-        stderr: stderr.write,
-        sync: async () => {
-          const ticket = (last += 1);
-          const reply = new Promise<readonly Snapshot[]>((resolve, reject) => waiting.set(ticket, { resolve, reject }));
-          ask({ kind: 'sync', ticket, ids });
-          const [out, err] = await reply;
-          return { stdout: out!, stderr: err! };
-        },
-        forget: () => ask({ kind: 'forget', ids }),
-      };
-    },
-    close: async () => {
-      const ended = new Promise((resolve) => worker.once('exit', resolve));
+    send,
+    sync: (ids: readonly number[]) =>
+      new Promise<readonly StreamState[]>((resolve, reject) => {
+        const ticket = (last += 1);
+        waiting.set(ticket, { resolve, reject });
+        send({ kind: 'sync', ticket, ids });
+      }),
+    stop: async (): Promise<void> => {
       if (failure) return;
+      const ended = new Promise((resolve) => worker.once('exit', resolve));
       worker.ref(); // nothing else may keep the process alive until the thread has ended
-      ask({ kind: 'stop' });
+      send({ kind: 'stop' });
       await ended;
     },
   };

@@ -39,7 +39,24 @@ export interface ExecInput {
   cwd?: string;
   env?: Record<string, string>;
   stdin?: string;
+  keep_stdin?: boolean;
   timeout_ms?: number;
+  wait_ms?: number;
+  tty?: boolean;
+  rows?: number;
+  cols?: number;
+  max_output_bytes?: number;
+}
+
+export interface WaitInput {
+  exec_id: string;
+  stdin?: string;
+  close_stdin?: boolean;
+  /** with or without `SIG` */
+  signal?: string;
+  rows?: number;
+  cols?: number;
+  wait_ms?: number;
   max_output_bytes?: number;
 }
 

@@ -30,8 +30,6 @@ export interface SessionsOptions {
   readonly maxSandboxes: number;
   readonly contexts: () => Promise<Contexts>;
   readonly home: Home;
-  /** the directory that is /etc in every sandbox */
-  readonly etc: string;
   readonly runtimes: { get(name: string): Promise<Runtime> };
   readonly outputs: Outputs;
   readonly clock: Clock;
@@ -120,13 +118,13 @@ export class Sessions {
   }
 
   async #assemble(sandboxId: string, input: CreateInput, policy: Policy, runtime: Runtime, ids: HostIds | null, signal: AbortSignal): Promise<Session> {
-    const { contexts, home, etc, outputs, clock } = this.#options;
+    const { contexts, home, outputs, clock } = this.#options;
     const { default: ownContext, allowed } = await contexts();
     const context = openNamed(input.context ?? ownContext, allowed);
     try {
       const key = newSandboxKey();
       const env = input.env ?? {};
-      const assembly = await assemble({ key, policy, env, home, etc, runtime, ids, context, allowed }, signal);
+      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed }, signal);
       return new Session({
         sandboxId,
         key,

@@ -8,6 +8,7 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
+export const O_NOCTTY = 0o400;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
@@ -87,6 +88,7 @@ export const EPOLL_CTL_DEL = 2;
 
 // man 2 fcntl, man 2 memfd_create, man 2 flock, man 2 splice, man 2 eventfd
 export const F_SETFD = 2;
+export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 export const F_ADD_SEALS = 1033;
 export const F_SEAL_ALL = 0x1 | 0x2 | 0x4 | 0x8;
@@ -106,6 +108,12 @@ export const SOCK_CLOEXEC = O_CLOEXEC;
 export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
 export const MSG_NOSIGNAL = 0x4000;
+
+// man 2 ioctl_tty
+export const TCGETS = 0x5401;
+export const TIOCSWINSZ = 0x5414;
+export const TIOCSPTLCK = 0x40045431;
+export const TIOCGPTPEER = 0x5441;
 
 // man 2 mmap
 export const PROT_READ = 1;

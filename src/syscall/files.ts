@@ -4,7 +4,7 @@
  */
 import { closeSync } from 'node:fs';
 import { call } from './call.ts';
-import { AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
+import { AT_SYMLINK_NOFOLLOW, F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
 
 export type Fd = number;
 
@@ -74,3 +74,6 @@ export const withFd = <T>(fd: Fd, use: (fd: Fd) => T): T => {
     closeSync(fd);
   }
 };
+
+/** A second descriptor of the same open file, close-on-exec.   man 2 fcntl, F_DUPFD_CLOEXEC */
+export const duplicate = (fd: Fd): Fd => call('fcntl', fd, F_DUPFD_CLOEXEC, 3);

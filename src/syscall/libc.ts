@@ -46,6 +46,9 @@ const FUNCTIONS = {
   fcntl: wrapped('int', 'fcntl', 'int fd, int command, int64_t argument'),
   // man 2 close. SAFETY: an integer; a descriptor has one holder.
   close: wrapped('int', 'close', 'int fd'),
+  // man 2 ioctl. SAFETY: `argument` is a Buffer at least as large as the request's structure, or an integer for the requests that take one.
+  ioctl: wrapped('int', 'ioctl', 'int fd, unsigned long request, void *argument'),
+  ioctl_int: wrapped('int', 'ioctl', 'int fd, unsigned long request, int64_t argument'),
   // man 2 flock. SAFETY: integers.
   flock: wrapped('int', 'flock', 'int fd, int operation'),
   // man 2 memfd_create. SAFETY: one NUL-terminated string.

@@ -80,10 +80,9 @@ const copyLink = ({ target, facts }: Entry, into: Fd, name: ByteString, owner: O
   setTimes(into, bytesOf(name), facts.mtimeNs, facts.mtimeNs);
 };
 
-// Those inside others first: a directory's own mode may shut us out, and its time changes with what is made in it.
+// After all that is made in them, which changes their times, and which a mode may forbid.
 const finishFolders = async (entries: readonly Entry[], destination: Fd, owner: Owner, pace: Pace): Promise<void> => {
-  for (let at = entries.length - 1; at >= 0; at--) {
-    const { type, path, facts } = entries[at]!;
+  for (const { type, path, facts } of entries) {
     if (type !== 'directory') continue;
     if (pace.due()) await pace.rest();
     if (owner !== null) lchownSync(bytesBelow(destination, path), owner.uid, owner.gid);

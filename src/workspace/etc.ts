@@ -11,6 +11,7 @@ import { isSecretContent, isSecretName } from './secrets.ts';
  * Throws what node:fs throws for the target.
  */
 export const buildEtc = (target: string, root = '/'): void => {
+  fs.chmodSync(target, 0o755);
   const shell = fs.existsSync(join(root, 'bin/bash')) ? '/bin/bash' : '/bin/sh';
   for (const [name, content] of Object.entries(generated(shell))) writeNew(join(target, name), content, 0o644);
   const copy = new EtcCopy(target, root);

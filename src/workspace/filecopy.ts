@@ -4,7 +4,7 @@ import { closeSync, fchmodSync, fchownSync, fstatSync, openSync, read, readSync,
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { hasCode } from '../syscall/call.ts';
-import { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../syscall/constants.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY } from '../syscall/constants.ts';
 import { pathOf, setTimes, withFd, type Fd } from '../syscall/files.ts';
 import { factsOf, keepsChanging, pathInSource, type Entry, type Facts } from './entry.ts';
 import { openBeneath, type OpenFolder } from './folders.ts';
@@ -91,7 +91,7 @@ interface Work {
 const copyOnce = async (work: Work, options: FileOptions): Promise<CopiedFile | Reason | 'changed'> => {
   let from: Fd;
   try {
-    from = openSync(pathOf(work.looked), O_RDONLY | O_NONBLOCK);
+    from = openSync(pathOf(work.looked), O_RDONLY);
   } catch (error) {
     if (hasCode(error, 'EACCES', 'EPERM')) return 'unreadable';
     throw error;

@@ -5,7 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { posix } from 'node:path';
 import { hasCode } from '../syscall/call.ts';
-import { O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFMT, S_IFREG } from '../syscall/constants.ts';
+import { O_DIRECTORY, O_PATH, O_RDONLY, S_IFMT, S_IFREG } from '../syscall/constants.ts';
 import { pathOf, withFd, type Fd } from '../syscall/files.ts';
 import { openBeneath } from './folders.ts';
 import { isAtOrBelow, type ByteString } from './names.ts';
@@ -85,7 +85,7 @@ const readLine = (dir: Fd, name: ByteString): ByteString | null => {
     return withFd(openBeneath(dir, name, O_PATH), (looked) => {
       if ((fstatSync(looked).mode & S_IFMT) !== S_IFREG) return null;
       const line = Buffer.alloc(LINE_BYTES);
-      const length = withFd(openSync(pathOf(looked), O_RDONLY | O_NONBLOCK), (fd) => readSync(fd, line));
+      const length = withFd(openSync(pathOf(looked), O_RDONLY), (fd) => readSync(fd, line));
       return line.toString('latin1', 0, length).split('\n', 1)[0]!;
     });
   } catch (error) {

@@ -20,14 +20,12 @@ const homesOfAccounts = (): string[] => {
   });
 };
 
-// Only links are followed: to look at each home would mount it, where homes are mounted on demand.
+// The place itself holds homes, whether or not they are there now. Only links are followed: to look at each home would mount it, where homes are mounted on demand.
 const homesByPlace = (place: string): string[] => {
   const top = readable(() => realpathSync(place), place);
   const entries = readable(() => readdirSync(top, { withFileTypes: true }), []);
-  return entries.map((entry) => {
-    const path = `${top}/${entry.name}`;
-    return entry.isSymbolicLink() ? readable(() => realpathSync(path), path) : path;
-  });
+  const follow = (path: string): string => readable(() => realpathSync(path), path);
+  return [top, ...entries.map((entry) => (entry.isSymbolicLink() ? follow(`${top}/${entry.name}`) : `${top}/${entry.name}`))];
 };
 
 /** What `read` returns, or `otherwise` for what cannot be read. */

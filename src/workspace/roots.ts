@@ -136,8 +136,7 @@ export const implicitRootRefusal = (path: string, homes: readonly string[] = hom
   if (canonical === undefined) return `${shownName(byteStringOf(path))} is not a directory that can be opened`;
   const shown = shownName(canonical);
   if (canonical === '/') return '/ is the whole machine';
-  if (homes.map(byteStringOf).includes(canonical)) return `${shown} is a home directory`;
-  if (homes.some((home) => isAtOrBelow(byteStringOf(home), canonical))) return `${shown} holds home directories`;
+  if (homes.some((home) => isAtOrBelow(byteStringOf(home), canonical))) return `${shown} is or holds a home directory`;
   const [secret] = [...secretDirectoriesOf(canonical), ...dotDirectoriesOf(canonical, homes)];
   return secret === undefined ? null : `${shown} lies in ${shownName(secret)}, which holds secrets or settings`;
 };

@@ -78,7 +78,7 @@ for (const arch of ['x64', 'arm64'] as const) {
 
   claim('a failure is told to a descriptor, by step and errno', () => {
     const { bytes, failureOf } = reportingProgram([write('first'), impossible], { arch, report: 2 });
-    const [command = '', ...args] = [...emulator, save(bytes)];
+    const [command, ...args] = [...emulator, save(bytes)] as const;
     const { status, stderr, stdout } = spawnSync(command, args);
     expect([status, stdout.toString(), stderr.length]).toEqual([127, 'first', 16]);
     expect(failureOf(stderr)).toEqual({ step: impossible, errno: 'ENOENT' });

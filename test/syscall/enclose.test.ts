@@ -78,7 +78,7 @@ describe('the marker', () => {
 
 describe('the steps that make the namespaces', () => {
   const names = (uid: number): readonly string[] =>
-    namespaceSteps({ uid, gid: uid }).map(({ call, args }) => (call === 'openat' ? `openat ${String(args[1])}` : call));
+    namespaceSteps({ uid, gid: uid }).map(({ call, args }) => (call === 'openat' ? `openat ${args[1] as string}` : call));
 
   it('come in this order', () => {
     expect(names(0)).toEqual(['unshare', 'mount']);

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, closeSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { appendFileSync, closeSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { describe, expect, it, vi } from 'vitest';
 import { openDirectory } from '../../src/syscall/files.ts';
 import { copyEntries } from '../../src/workspace/copy.ts';
 import { copyFile } from '../../src/workspace/filecopy.ts';
@@ -12,11 +12,10 @@ import { scanContext } from '../../src/workspace/scan.ts';
 import { itWith } from '../requirements.ts';
 import { copyTree, linkTo, makeTree, namesIn, newDirectory, NO_ROOTS } from './trees.ts';
 
-const pace = new Pace(new AbortController().signal);
 const judge = judgeOf({ exclude: [], include: [] });
 
 /** Scans a tree, lets `change` happen, and then copies what the scan found. */
-const copyAfter = async (source: string, change: () => void) => {
+const copyAfter = async (source: string, change: () => void, pace = new Pace(new AbortController().signal)) => {
   const destination = newDirectory();
   const [from, to] = [openDirectory(source), openDirectory(destination)];
   const scan = await scanContext(from, { judge, limits: { maxFiles: 100, maxBytes: 1000 }, allowed: NO_ROOTS, pace });
@@ -38,6 +37,15 @@ describe('between the look and the copy', () => {
     const swap = () => {
       rmSync(`${source}/d`, { recursive: true });
       symlinkSync(outside, `${source}/d`);
+    };
+    await expect(copyAfter(source, swap)).rejects.toMatchObject(refused);
+  });
+
+  it('a directory that became a link to a secret of the context is refused', async () => {
+    const source = makeTree({ d: { e: { secret: 'mine' } }, '.aws': { e: { secret: 'a key' } } });
+    const swap = () => {
+      rmSync(`${source}/d`, { recursive: true });
+      symlinkSync('.aws', `${source}/d`);
     };
     await expect(copyAfter(source, swap)).rejects.toMatchObject(refused);
   });
@@ -82,6 +90,7 @@ describe('between the look and the copy', () => {
 
 describe('while it is copied', () => {
   const copyWhile = async (change: (path: string, time: number) => void) => {
+    const pace = new Pace(new AbortController().signal);
     const [source, destination] = [makeTree({ file: 'a line that is longer than the buffer\n' }), newDirectory()];
     const [from, to] = [openDirectory(source), openDirectory(destination)];
     const scan = await scanContext(from, { judge, limits: { maxFiles: 9, maxBytes: 999 }, allowed: NO_ROOTS, pace });
@@ -117,6 +126,21 @@ describe('while it is copied', () => {
 
   it('a file that is cut short is copied again', async () => {
     expect((await copyWhile((path, time) => time === 0 && truncateSync(path, 20))).content).toBe('a line that is longe'.slice(0, 20));
+  });
+
+  it('a file that has only just changed is waited for, because its time could not tell a further change', async () => {
+    const source = makeTree({ file: 'x' });
+    const changedMs = Number(statSync(`${source}/file`, { bigint: true }).ctimeMs);
+    const waits: number[] = [];
+    for (const age of [0, 19, 25, -1_000_000]) {
+      const counting = new (class extends Pace {
+        override check = () => void waits.push(age);
+      })(new AbortController().signal);
+      vi.useFakeTimers({ toFake: ['Date'], now: changedMs + age });
+      await copyAfter(source, () => {}, counting);
+      vi.useRealTimers();
+    }
+    expect(waits).toEqual([0, 19]);
   });
 
   it('a file that is written to all the time is refused', async () => {

@@ -137,10 +137,23 @@ describe('a .git file', () => {
   });
 
   it('does not bring in the secrets of the directory that it names', async () => {
-    const other = makeTree({ git: { HEAD: 'ref: x', objects: {}, refs: {}, '.env': 'T=1', config: `[remote "o"]\nurl = https://x:${SECRET}@h/\n` } });
+    const other = newDirectory();
+    makeTree(
+      {
+        git: {
+          HEAD: 'ref: x',
+          objects: {},
+          refs: {},
+          '.env': 'T=1',
+          x: { '.git': `gitdir: ${other}/git` },
+          config: `[remote "o"]\nurl = https://x:${SECRET}@h/\n`,
+        },
+      },
+      other,
+    );
     const copy = await copyTree(makeTree({ '.git': `gitdir: ${other}/git` }), { allowed: allow(other) });
     expect(reasonsOf(copy)).toEqual({ '.git/.env': 'secret' });
-    expect(namesIn(copy.path)).toEqual(['.git/', '.git/HEAD', '.git/config', '.git/objects/', '.git/refs/']);
+    expect(namesIn(copy.path)).toEqual(['.git/', '.git/HEAD', '.git/config', '.git/objects/', '.git/refs/', '.git/x/', '.git/x/.git']);
     expect(holdsSecret(copy.path)).toBe(false);
   });
 

@@ -43,6 +43,7 @@ describe('a context', () => {
     expect(open(`${host}/work/app`, allow([`${host}/alias`]))).toBe(`${host}/work/app`);
     const { fd } = openContext(`${host}/work/app`, work);
     expect(readdirSync(pathOf(fd))).toEqual(['a.txt']);
+    expect(open(pathOf(fd), work)).toBe('CONTEXT_REFUSED');
     closeSync(fd);
   });
 
@@ -113,11 +114,12 @@ describe('a root that nobody named', () => {
 
   it('is never the whole machine, a home, or what is above one', () => {
     expect(refusal('/')).toMatch('whole machine');
-    expect(refusal(me)).toMatch('is a home directory');
-    expect(refusal(`${host}/home`)).toMatch('holds home directories');
-    expect(refusal(`${host}/work/up/home/me/`)).toMatch('is a home directory');
-    expect(implicitRootRefusal('/root/..')).toMatch('whole machine');
-    expect(implicitRootRefusal('/home')).not.toBeNull();
+    expect(refusal(me)).toMatch('is or holds a home');
+    expect(refusal(`${host}/home`)).toMatch('is or holds a home');
+    expect(refusal(`${host}/work/up/home/me/`)).toMatch('is or holds a home');
+    expect(implicitRootRefusal('/usr/..')).toMatch('whole machine');
+    expect(implicitRootRefusal('/home')).toMatch('is or holds a home');
+    expect(implicitRootRefusal('/root')).toMatch('is or holds a home');
   });
 
   it('is never a directory of secrets', () => {

@@ -1,6 +1,6 @@
 /** What is asked of a sandbox over its control socket: start it, run a program in it, signal, wait. Each call blocks a connection, so each exec has its own. */
 import type { Fd } from '../../syscall/files.ts';
-import type { Exit } from '../runtime.ts';
+import type { Exit, SignalTarget } from '../runtime.ts';
 import { ConnectionLost, ControlConnection, ControlError } from './urpc.ts';
 
 export interface Started {
@@ -20,11 +20,24 @@ export const startSandbox = async (socket: string, id: string): Promise<void> =>
   }
 };
 
-/** Runs the program in `image` inside, as uid 0, with `descriptors` as its 0, 1, 2 and so on. */
-export const execute = async (socket: string, id: string, image: Fd, capabilities: readonly string[], descriptors: readonly Fd[]): Promise<Started> => {
+/** A program of ours to be run inside as uid 0. */
+export interface Program {
+  /** a read-only descriptor of its bytes */
+  readonly image: Fd;
+  readonly capabilities: readonly string[];
+  /** what becomes its 0, 1, 2 and so on */
+  readonly descriptors: readonly Fd[];
+  /** whether the first three are a terminal, which becomes its controlling one */
+  readonly isTerminal: boolean;
+}
+
+/** Runs a program inside. */
+export const execute = async (socket: string, id: string, { image, capabilities, descriptors, isTerminal }: Program): Promise<Started> => {
   const connection = new ControlConnection(socket);
   try {
-    const pid = Number(await connection.call('containerManager.ExecuteAsync', executionOf(id, capabilities, descriptors.length), [...descriptors, image]));
+    const pid = Number(
+      await connection.call('containerManager.ExecuteAsync', executionOf(id, capabilities, descriptors.length, isTerminal), [...descriptors, image]),
+    );
     const exit = connection.call('containerManager.WaitPID', { PID: pid, CID: id }).then((status) => exitOf(Number(status)));
     exit.catch(() => undefined).finally(() => connection.close());
     return { pid: () => pid, exit };
@@ -34,11 +47,11 @@ export const execute = async (socket: string, id: string, image: Fd, capabilitie
   }
 };
 
-/** Sends a signal to a process inside and the group that it leads. A process that is gone is no error. */
-export const signalInside = async (socket: string, id: string, pid: number, signal: number): Promise<void> => {
+/** Sends a signal to the group that a process inside leads, or to its terminal's foreground group. A process that is gone is no error. */
+export const signalInside = async (socket: string, id: string, pid: number, signal: number, target: SignalTarget): Promise<void> => {
   const connection = new ControlConnection(socket);
   try {
-    await connection.call('containerManager.Signal', { CID: id, Signo: signal, PID: pid, Mode: PROCESS_GROUP });
+    await connection.call('containerManager.Signal', { CID: id, Signo: signal, PID: pid, Mode: MODES[target] });
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
   } finally {
@@ -69,7 +82,7 @@ export const untilEnded = async (socket: string, id: string): Promise<void> => {
   }
 };
 
-const PROCESS_GROUP = 3;
+const MODES: Readonly<Record<SignalTarget, number>> = { foreground: 2, group: 3 };
 
 const LOOPBACK = {
   LoopbackLinks: [
@@ -88,7 +101,7 @@ const LOOPBACK = {
 };
 
 // One descriptor more than GuestFDs is the program itself. Capabilities are always named: gVisor reads a missing set as "all" for uid 0.
-const executionOf = (id: string, capabilities: readonly string[], descriptors: number): object => ({
+const executionOf = (id: string, capabilities: readonly string[], descriptors: number, isTerminal: boolean): object => ({
   filename: '',
   argv: ['cellwall'],
   envv: [],
@@ -104,7 +117,7 @@ const executionOf = (id: string, capabilities: readonly string[], descriptors: n
     AmbientCaps: 0,
   },
   NoNewPrivileges: true,
-  StdioIsPty: false,
+  StdioIsPty: isTerminal,
   ContainerID: id,
   GuestFDs: Array.from({ length: descriptors }, (_, fd) => fd),
 });

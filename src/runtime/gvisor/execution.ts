@@ -6,11 +6,10 @@ import { SandboxError } from '../../errors.ts';
 import { O_CLOEXEC, O_RDWR } from '../../syscall/constants.ts';
 import { hasCode } from '../../syscall/call.ts';
 import { sealedProgram } from '../../syscall/elf.ts';
-import type { Fd } from '../../syscall/files.ts';
 import { createPipe } from '../../syscall/pipe.ts';
-import { SandboxGone, StartError, type Exit, type Io, type ProcessSpec, type Running } from '../runtime.ts';
-import { execute, signalInside, type Started } from './control.ts';
-import { GATE_CAPABILITIES, gateProgram, killProgram } from './gate.ts';
+import { SandboxGone, StartError, type Exit, type Io, type ProcessSpec, type Running, type SignalTarget } from '../runtime.ts';
+import { execute, signalInside, type Program, type Started } from './control.ts';
+import { censusProgram, GATE_CAPABILITIES, gateProgram, killProgram, populatedIn } from './gate.ts';
 import type { Sandbox } from './sandbox.ts';
 import { ConnectionLost, ControlError } from './urpc.ts';
 import { executeByCli, signalByCli } from './wayback.ts';
@@ -20,30 +19,57 @@ export type Channel = 'socket' | 'cli';
 
 /** How many groups of ended execs one gate removes on its way. */
 const SWEEP = 8;
+/** How many there may be before it is found out which are gone. */
+const MOST_STALE = 64;
 
 /** Starts a program. Throws StartError when it cannot be started, SandboxGone when the sandbox does not answer any more. */
 export const executeIn = async (sandbox: Sandbox, process: ProcessSpec, io: Io, channel: Channel): Promise<Running> => {
   const group = process.id;
-  const gate = gateProgram({ group, stale: sandbox.staleGroups.splice(0, SWEEP), cwd: process.cwd, argv: process.argv, env: process.env });
+  const gate = gateProgram({ group, stale: nextStale(sandbox), cwd: process.cwd, argv: process.argv, env: process.env });
+  if (sandbox.staleGroups.size > MOST_STALE) void backgroundOf(sandbox, channel).catch(() => undefined);
   const report = createPipe();
   const written = buffer(new Socket({ fd: report.read, readable: true, writable: false }));
-  const started = await run(sandbox, gate.bytes, GATE_CAPABILITIES, [io.stdin, io.stdout, io.stderr, report.write], channel).finally(() =>
-    closeSync(report.write),
-  );
+  const program = { capabilities: GATE_CAPABILITIES, descriptors: [io.stdin, io.stdout, io.stderr, report.write], isTerminal: io.isTerminal };
+  const started = await run(sandbox, gate.bytes, program, channel).finally(() => closeSync(report.write));
   let isKilled = false; // whoever kills a group removes it too
-  const exit = exitOf(started, written, gate.failureOf).finally(() => isKilled || sandbox.staleGroups.push(group));
+  const exit = exitOf(started, written, gate.failureOf).finally(() => isKilled || sandbox.staleGroups.add(group));
   exit.catch(() => undefined);
   // The socket tells at once whether the gate was passed; runsc exec holds the report open until the end, and then tells it by `exit`.
   if (channel === 'socket' && (await written).length > 0) await exit;
-  const signal = async (number: number): Promise<void> => {
+  const signal = async (number: number, target: SignalTarget): Promise<void> => {
     const pid = started.pid();
-    if (pid !== null) await SIGNAL[channel](sandbox, pid, number);
+    if (pid !== null) await SIGNAL[channel](sandbox, pid, number, target);
   };
   const endAll = (): Promise<void> => {
     isKilled = true;
     return killAll(sandbox, group, channel);
   };
   return { exit, signal, killAll: endAll };
+};
+
+// The ones that were tried longest ago. One that is still populated stays; one that is gone is found out by the next census.
+const nextStale = ({ staleGroups }: Sandbox): readonly string[] => {
+  const stale = [...staleGroups].slice(0, SWEEP);
+  for (const group of stale) {
+    staleGroups.delete(group);
+    staleGroups.add(group);
+  }
+  return stale;
+};
+
+/** Ids of programs that have ended and left something alive. Forgets the groups in which nothing lives. */
+export const backgroundOf = async (sandbox: Sandbox, channel: Channel): Promise<readonly string[]> => {
+  const asked = [...sandbox.staleGroups];
+  if (asked.length === 0) return [];
+  const nothing = openSync('/dev/null', O_RDWR | O_CLOEXEC);
+  const output = createPipe();
+  const said = buffer(new Socket({ fd: output.read, readable: true, writable: false }));
+  const program = { capabilities: [], descriptors: [nothing, output.write, nothing], isTerminal: false };
+  const { exit } = await run(sandbox, censusProgram(asked), program, channel).finally(() => [nothing, output.write].forEach((fd) => closeSync(fd)));
+  await exit;
+  const populated = populatedIn(String(await said));
+  for (const group of asked) if (!populated.includes(group)) sandbox.staleGroups.delete(group);
+  return populated;
 };
 
 const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (written: Buffer) => string): Promise<Exit> => {
@@ -53,16 +79,16 @@ const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (wri
   return exit;
 };
 
-type Execute = (sandbox: Sandbox, image: Fd, capabilities: readonly string[], io: readonly Fd[]) => Promise<Started>;
-type Signal = (sandbox: Sandbox, pid: number, signal: number) => Promise<void>;
+type Execute = (sandbox: Sandbox, program: Program) => Promise<Started>;
+type Signal = (sandbox: Sandbox, pid: number, signal: number, target: SignalTarget) => Promise<void>;
 
-const EXECUTE: Record<Channel, Execute> = { socket: ({ socket, id }, ...rest) => execute(socket, id, ...rest), cli: executeByCli };
+const EXECUTE: Record<Channel, Execute> = { socket: ({ socket, id }, program) => execute(socket, id, program), cli: executeByCli };
 const SIGNAL: Record<Channel, Signal> = { socket: ({ socket, id }, ...rest) => signalInside(socket, id, ...rest), cli: signalByCli };
 
-const run = async (sandbox: Sandbox, program: Buffer, capabilities: readonly string[], io: readonly Fd[], channel: Channel): Promise<Started> => {
-  const image = sealedProgram('cellwall', program);
+const run = async (sandbox: Sandbox, bytes: Buffer, program: Omit<Program, 'image'>, channel: Channel): Promise<Started> => {
+  const image = sealedProgram('cellwall', bytes);
   try {
-    return await EXECUTE[channel](sandbox, image, capabilities, io);
+    return await EXECUTE[channel](sandbox, { ...program, image });
   } catch (error) {
     return toGone(error);
   } finally {
@@ -80,7 +106,7 @@ const toGone = (error: unknown): never => {
 const killAll = async (sandbox: Sandbox, group: string, channel: Channel): Promise<void> => {
   const nothing = openSync('/dev/null', O_RDWR | O_CLOEXEC);
   try {
-    const { exit } = await run(sandbox, killProgram(group), [], [nothing, nothing, nothing], channel);
+    const { exit } = await run(sandbox, killProgram(group), { capabilities: [], descriptors: [nothing, nothing, nothing], isTerminal: false }, channel);
     const { code } = await exit;
     if (code !== 0) throw new SandboxError('RUNTIME_FAILED', 'a command could not be ended', { hint: 'destroy the sandbox with sandbox_destroy' });
   } finally {

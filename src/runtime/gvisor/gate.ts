@@ -3,7 +3,7 @@
  * gives up all privilege and becomes the command. So everything that an exec starts, daemons included, can be named and ended.
  * Both programs here are made for one exec and run inside as uid 0.
  */
-import { AT_FDCWD, F_SETFD, O_CLOEXEC, O_WRONLY, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS } from '../../syscall/constants.ts';
+import { AT_FDCWD, F_SETFD, O_CLOEXEC, O_RDONLY, O_WRONLY, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS } from '../../syscall/constants.ts';
 import { programOf, reportingProgram, type StepFailure } from '../../syscall/elf.ts';
 import type { Step } from '../../syscall/table.ts';
 
@@ -34,6 +34,25 @@ export const gateProgram = (options: GateOptions): { bytes: Buffer; failureOf(wr
   const { bytes, failureOf } = reportingProgram([...joinGroup(options), ...becomeAgent(), ...becomeCommand(options)], { report: REPORT_FD });
   return { bytes, failureOf: (written) => reasonOf(failureOf(written), options) };
 };
+
+/** Bytes that a `cgroup.events` holds at most. */
+const EVENTS_SIZE = 64;
+
+/** A program that says of each group, a line each, whether something lives in it: `<group> populated 1`, or nothing more where it is gone. */
+export const censusProgram = (groups: readonly string[]): Buffer =>
+  programOf(
+    groups.flatMap((group) => {
+      const open: Step = { call: 'openat', args: [AT_FDCWD, `${CGROUP_MOUNT}/${group}/cgroup.events`, O_RDONLY | O_CLOEXEC, 0], mayFail: true };
+      const events = Buffer.alloc(EVENTS_SIZE);
+      const read: Step = { call: 'read', args: [{ resultOf: open }, events, EVENTS_SIZE], mayFail: true };
+      return [open, say(`\n${group} `), read, { call: 'write', args: [1, events, { resultOf: read }], mayFail: true }];
+    }),
+  );
+
+/** The groups of a census in which something lives. */
+export const populatedIn = (census: string): readonly string[] => census.split('\n').flatMap((line) => /^(\S+) populated 1$/.exec(line)?.[1] ?? []);
+
+const say = (text: string): Step => ({ call: 'write', args: [1, text, text.length] });
 
 /** A program that kills everything in a group and removes the group; it exits with 0 when nothing is left. */
 export const killProgram = (group: string): Buffer =>

@@ -9,7 +9,7 @@ import type { Bundle, Io, ProcessSpec, Running, Runtime, SandboxId, Usage } from
 import type { RuntimeOptions } from '../select.ts';
 import { createSandbox, type Sandbox } from './sandbox.ts';
 import { countProcesses } from './control.ts';
-import { executeIn, type Channel } from './execution.ts';
+import { backgroundOf, executeIn, type Channel } from './execution.ts';
 import { checkControl } from './selftest.ts';
 
 /** A runtime over the runsc that was found. One a server: its `--root` directory is shared by all its sandboxes. */
@@ -54,6 +54,8 @@ export const createGvisor = ({ directory, runsc, cacheDir }: RuntimeOptions): Ru
     exec: async (id: SandboxId, process: ProcessSpec, io: Io): Promise<Running> => executeIn(find(id), process, io, (await channel) ?? 'socket'),
     ended: (id: SandboxId) => find(id).ended,
     usage: async (id: SandboxId): Promise<Usage> => ({ ...find(id).usage(), pids: await countProcesses(find(id).socket, id) }),
+
+    background: async (id: SandboxId) => backgroundOf(find(id), (await channel) ?? 'socket'),
 
     destroy: async (id: SandboxId) => {
       const sandbox = sandboxes.get(id);

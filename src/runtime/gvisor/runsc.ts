@@ -98,7 +98,7 @@ const exists = (path: string): boolean => {
 export interface FlagOptions {
   /** directory of the state files, 0700: who can connect to the sockets in it owns the sandboxes */
   readonly root: string;
-  readonly platform: 'systrap' | 'ptrace';
+  readonly platform: string;
   readonly network: 'none' | 'sandbox';
   /** directory for runsc's own logs */
   readonly debugLog?: string;

@@ -38,8 +38,8 @@ export interface Sandbox {
   readonly logFile: string;
   readonly socket: string;
   readonly programs: Bundle['programs'];
-  /** names of cgroups inside whose execs have ended */
-  readonly staleGroups: string[];
+  /** names of cgroups inside whose execs have ended; the oldest first */
+  readonly staleGroups: Set<string>;
   usage(): Pick<Usage, 'memoryMb' | 'cpuMs'>;
   /** resolves with the reason when it has ended */
   readonly ended: Promise<Ending>;
@@ -55,7 +55,7 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
   const { id, bundle, runsc, root, directory, groups, signal } = options;
   const bundleDir = join(directory, `${id}.bundle`);
   const logFile = join(directory, `${id}.log`);
-  const flags = [...runscFlags({ root, platform: 'systrap', network: 'none' }), '--in-sandbox-cgroup=v2'];
+  const flags = [...runscFlags({ root, platform: bundle.platform, network: 'none' }), '--in-sandbox-cgroup=v2'];
   const limits = prepareLimits(id, bundle, groups, directory);
   const pipe = createPipe();
   let processes: readonly Child[] = [];
@@ -91,7 +91,18 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
     limits.watch(sentry);
     const ended = untilEnded(controlSocket, id).then(() => (isDestroyed ? DESTROYED : endingOf(sentry, limits, logFile)));
     ended.catch(() => undefined);
-    return { id, runsc, flags, logFile, socket: controlSocket, programs: bundle.programs, staleGroups: [], usage: limits.usage, ended, destroy: once(destroy) };
+    return {
+      id,
+      runsc,
+      flags,
+      logFile,
+      socket: controlSocket,
+      programs: bundle.programs,
+      staleGroups: new Set(),
+      usage: limits.usage,
+      ended,
+      destroy: once(destroy),
+    };
   } catch (error) {
     const said = lastLines(logFile);
     await destroy();

@@ -63,7 +63,7 @@ const waitsAndSignals = async ({ socket, id }: Sandbox): Promise<void> => {
   const day = Buffer.alloc(16);
   day.writeBigInt64LE(86_400n);
   const { exit, pid } = await runProgram(socket, id, programOf([{ call: 'nanosleep', args: [day, 0] }]));
-  await signalInside(socket, id, pid() ?? 0, SIGKILL);
+  await signalInside(socket, id, pid() ?? 0, SIGKILL, 'group');
   const { code, signal } = await exit;
   if (code !== null || signal !== SIGKILL) throw new Error(`a program that was killed: exit ${code}, signal ${signal}`);
 };
@@ -74,7 +74,7 @@ const runProgram = async (socket: string, id: string, program: Buffer) => {
   const output = createPipe();
   const stdout = buffer(new Socket({ fd: output.read, readable: true, writable: false })).then(String);
   try {
-    return { ...(await execute(socket, id, image, [], [stdin, output.write, output.write])), stdout };
+    return { ...(await execute(socket, id, { image, capabilities: [], descriptors: [stdin, output.write, output.write], isTerminal: false })), stdout };
   } finally {
     for (const fd of [image, stdin, output.write]) closeSync(fd);
   }

@@ -3,26 +3,36 @@
  * Slower, and just as safe; an exit code above 128 cannot be told from a signal here.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { SandboxError } from '../../errors.ts';
 import type { Fd } from '../../syscall/files.ts';
 import { launchCommand } from '../../syscall/launch.ts';
 import { reap, waitForEnd, type Child } from '../../syscall/process.ts';
 import type { Exit } from '../runtime.ts';
 import { ENVIRONMENT, runRunsc } from './cli.ts';
-import type { Started } from './control.ts';
+import type { Program, Started } from './control.ts';
 import type { Sandbox } from './sandbox.ts';
 
 let calls = 0;
 
 /** `runsc exec` of the program in `image`. The process is given in a file, because every user of the host can read an argv. */
-export const executeByCli = async (sandbox: Sandbox, image: Fd, capabilities: readonly string[], io: readonly Fd[]): Promise<Started> => {
+export const executeByCli = async (sandbox: Sandbox, { image, capabilities, descriptors, isTerminal }: Program): Promise<Started> => {
+  if (isTerminal) throw new SandboxError('RUNTIME_UNAVAILABLE', 'this runsc gives no terminals', { hint: 'run the command without `tty`' });
   const base = `${sandbox.logFile}.${(calls += 1)}`;
   const [processFile, pidFile] = [`${base}.process`, `${base}.pid`];
   const forget = (): void => [processFile, pidFile].forEach((file) => rmSync(file, { force: true }));
   writeFileSync(processFile, JSON.stringify(processOf(capabilities)), { mode: 0o600 });
-  const passed = io.slice(3).map((_, index) => `--pass-fd=${index + 3}:${index + 3}`);
-  const args = [...sandbox.flags, 'exec', `--process=${processFile}`, `--internal-pid-file=${pidFile}`, ...passed, `--exec-fd=${io.length}`, sandbox.id];
+  const passed = descriptors.slice(3).map((_, index) => `--pass-fd=${index + 3}:${index + 3}`);
+  const args = [
+    ...sandbox.flags,
+    'exec',
+    `--process=${processFile}`,
+    `--internal-pid-file=${pidFile}`,
+    ...passed,
+    `--exec-fd=${descriptors.length}`,
+    sandbox.id,
+  ];
   try {
-    const [stdin, stdout, stderr, ...more] = io as readonly [Fd, Fd, Fd, ...Fd[]];
+    const [stdin, stdout, stderr, ...more] = descriptors as readonly [Fd, Fd, Fd, ...Fd[]];
     const child = await launchCommand({
       path: sandbox.runsc,
       argv: [sandbox.runsc, ...args],

@@ -25,7 +25,12 @@ export const makeHome = ({ runsc = true }: { readonly runsc?: boolean } = {}): H
     return path;
   };
   own(directory);
-  const [cache, state, config, tmp] = ['cache', 'state', 'config', 'tmp'].map((name) => own(join(directory, name))) as [string, string, string, string];
+  const [cache, state, config, tmp] = [
+    own(join(directory, 'cache')),
+    own(join(directory, 'state')),
+    own(join(directory, 'config')),
+    own(join(directory, 'tmp')),
+  ];
   const cacheDir = join(cache, 'cellwall');
   if (runsc) seedRunsc(cacheDir, own);
   return {

@@ -6,32 +6,40 @@ import type { Home } from './home.ts';
 export interface HostLook {
   /** command lines of processes that name this home */
   readonly processes: readonly string[];
-  /** mount points in our own mount namespace that name this home or cellwall's places */
+  /** mount points in our own mount namespace that name this home or one of its servers */
   readonly mounts: readonly string[];
-  /** paths below the state directory that belong to servers */
+  /** what lies in the state directory of each server */
   readonly state: readonly string[];
   /** what lies in the temporary directory of this home */
   readonly temporary: readonly string[];
-  /** control groups with cellwall's name */
+  /** control groups that name one of its servers */
   readonly cgroups: readonly string[];
-  /** what lies in root's place for mount points */
+  /** root's places for mount points of its servers */
   readonly run: readonly string[];
 }
 
-/** What of cellwall is on this host now, as far as it belongs to this home. */
-export const lookAtHost = (home: Home): HostLook => ({
-  processes: allProcesses()
-    .filter(({ commandLine }) => commandLine.includes(home.directory))
-    .map(({ commandLine }) => commandLine),
-  mounts: mountsOf('self').filter((point) => point.startsWith(home.directory) || point.startsWith(RUN)),
-  state: filesBelow(join(home.stateDir, 'servers')),
-  temporary: filesBelow(join(home.directory, 'tmp')),
-  cgroups: cgroups(),
-  run: filesBelow(RUN),
-});
+/** What the host looks like when nothing of a home's servers is left. */
+export const NOTHING: HostLook = { processes: [], mounts: [], state: [], temporary: [], cgroups: [], run: [] };
 
-/** What a home looks like when nothing of cellwall is left there. */
-export const NOTHING: Pick<HostLook, 'processes' | 'mounts' | 'state' | 'temporary'> = { processes: [], mounts: [], state: [], temporary: [] };
+/** Looks at what of the servers of a home is on this host. It knows a server by its id once it was seen, also when the server is gone. */
+export const watchHost = (home: Home): (() => HostLook) => {
+  const servers = join(home.stateDir, 'servers');
+  const ids = new Set<string>();
+  return () => {
+    for (const id of entries(servers)) ids.add(id);
+    const isOurs = (path: string): boolean => path.startsWith(home.directory) || [...ids].some((id) => path.includes(id));
+    return {
+      processes: allProcesses()
+        .filter(({ commandLine }) => commandLine.includes(home.directory))
+        .map(({ commandLine }) => commandLine),
+      mounts: mountsOf('self').filter(isOurs),
+      state: filesBelow(servers),
+      temporary: filesBelow(join(home.directory, 'tmp')),
+      cgroups: directoriesBelow(CGROUPS, CGROUP_DEPTH).filter(isOurs),
+      run: entries(RUN).filter(isOurs),
+    };
+  };
+};
 
 export interface ProcessLook {
   readonly pid: number;
@@ -70,14 +78,8 @@ const allProcesses = (): readonly ProcessLook[] =>
       return [{ pid: Number(name), parent: Number(parent), state, commandLine: read(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim() }];
     });
 
-const cgroups = (): readonly string[] => {
-  const below = (directory: string, depth: number): readonly string[] =>
-    (depth === 0 ? [] : entries(directory)).flatMap((name) => [
-      ...(name.includes('cellwall') ? [join(directory, name)] : []),
-      ...below(join(directory, name), depth - 1),
-    ]);
-  return below(CGROUPS, CGROUP_DEPTH);
-};
+const directoriesBelow = (directory: string, depth: number): readonly string[] =>
+  (depth === 0 ? [] : entries(directory)).map((name) => join(directory, name)).flatMap((path) => [path, ...directoriesBelow(path, depth - 1)]);
 
 // Directories only: a link would lead out of the tree or round in it.
 const entries = (directory: string): readonly string[] => {

@@ -10,11 +10,14 @@ const isRoot = process.getuid!() === 0;
 /** From CELLWALL_TEST_AS: `root`, or `user`, an ordinary one. Left out: root where the tests are root. */
 export const mode: Mode = modeOf(process.env['CELLWALL_TEST_AS']);
 
-/** The user of this mode, for spawn (which also clears the groups then) and for files. */
-export const user = mode === 'root' ? { uid: 0, gid: 0 } : isRoot ? { uid: USER_ID, gid: USER_ID } : { uid: process.getuid!(), gid: process.getgid!() };
+/** An ordinary user for spawn, whatever the mode; nothing where that is who we are. */
+export const ordinaryUser = isRoot ? { uid: USER_ID, gid: USER_ID } : {};
 
-/** What spawn is given to run a program as that user; nothing when it is who we are. */
-export const identity = user.uid === process.getuid!() ? {} : user;
+/** The user of this mode, for files. */
+export const user = mode === 'root' || !isRoot ? { uid: process.getuid!(), gid: process.getgid!() } : { uid: USER_ID, gid: USER_ID };
+
+/** The user of this mode for spawn, which then also clears the groups; nothing where that is who we are. */
+export const identity = mode === 'root' ? {} : ordinaryUser;
 
 function modeOf(given: string | undefined): Mode {
   if (given === undefined || given === '') return isRoot ? 'root' : 'user';

@@ -48,10 +48,10 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     if (child.exitCode === null && child.signalCode === null) await kill();
   });
   const wire = new ChildWire(child);
-  const calls = await Promise.race([
-    connectClient(options.client ?? '1.x', wire),
-    ended.then((code) => Promise.reject(new Error(`the server exited with ${code}:\n${stderr()}`))),
-  ]);
+  const calls = await connectClient(options.client ?? '1.x', wire).catch(async (cause: unknown) => {
+    child.stdin.end();
+    throw new Error(`no client could connect; the server exited with ${await ended} and said:\n${stderr()}`, { cause });
+  });
   return {
     ...calls,
     pid: child.pid!,
