@@ -8,7 +8,7 @@ import type { Sessions } from './session/sessions.ts';
 
 /** What the tools use of the sessions. */
 export type ToolSessions = Pick<Sessions, 'policyNames' | 'defaultPolicy' | 'create' | 'list' | 'destroy'> & {
-  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'read'>;
+  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'wait' | 'read'>;
 };
 
 /** What a tool gets to act with. */
@@ -18,6 +18,8 @@ export interface ToolContext {
   readonly principal: Principal;
   /** aborted when the call is cancelled or its client is gone */
   readonly signal: AbortSignal;
+  /** takes the output of a command as it comes, where the client asked for that */
+  readonly onOutput?: ((stream: 'stdout' | 'stderr', bytes: Buffer) => void | Promise<void>) | undefined;
 }
 
 /** A part of what a model is shown; `data` is base64. */

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { defineTool } from '../src/tool.ts';
 import { ExecResult, PRINTED, showExec } from './exec-result.ts';
-import { sandboxId, text, variables } from './schema.ts';
+import { maxOutputBytes, sandboxId, text, variables, waitMs, windowSize } from './schema.ts';
 
 export default defineTool({
   name: 'sandbox.exec',
   title: 'Run a command in a sandbox',
   description:
-    'Runs one command in a sandbox, waits for its end and returns exit code, stdout and stderr; a command that fails is a result, not an error. It runs as user `agent`, without network and root. Files stay for the next command, shell variables and `cd` do not: use `cwd` and `env`, or chain with `&&`. ' +
-    'What it leaves in the background (`server &`) keeps running. Long output is cut in the middle: all of it is in the files `stdout` and `stderr` in `output_path`, for grep and tail in a next command or for sandbox_read.',
+    'Runs one command in a sandbox and returns exit code, stdout and stderr; a command that fails is a result, not an error. It runs as user `agent`, without network and root. Files stay for the next command, shell variables and `cd` do not: use `cwd` and `env`, or chain with `&&`. ' +
+    'A command that still runs after `wait_ms` is `running`: go on with sandbox_wait. What it leaves in the background (`server &`) keeps running. Long output is cut in the middle: all of it is in the files `stdout` and `stderr` in `output_path`, for grep and tail in a next command or for sandbox_read.',
   effect: 'destructive',
   input: z
     .strictObject({
@@ -18,12 +18,16 @@ export default defineTool({
       cwd: text.exactOptional().describe('working directory, absolute or relative to /workspace; left out: /workspace'),
       env: variables.exactOptional().describe('environment variables of this command; left out: none'),
       stdin: z.string().exactOptional().describe('text for standard input; left out: it is empty'),
-      timeout_ms: z.int().min(0).exactOptional().describe('when to kill all that the command started; 0: never; left out: 120000'),
-      max_output_bytes: z.int().min(1).exactOptional().describe('how much of stdout and stderr together to return; left out: 8000'),
+      keep_stdin: z.boolean().exactOptional().describe('keep standard input open for sandbox_wait; left out: end of file after `stdin`'),
+      timeout_ms: z.int().min(0).exactOptional().describe('when to kill all that the command started; 0: never (servers); left out: 120000'),
+      wait_ms: waitMs,
+      tty: z.boolean().exactOptional().describe('run on a terminal, for programs that want one; left out: pipes'),
+      ...windowSize,
+      max_output_bytes: maxOutputBytes,
     })
     .refine(({ command, argv }) => (command === undefined) !== (argv === undefined), 'exactly one of `command` and `argv`'),
   output: ExecResult,
   printed: PRINTED,
   show: showExec,
-  run: ({ sandbox_id, ...input }, { sessions, principal, signal }) => sessions.get(sandbox_id, principal).exec(input, signal),
+  run: ({ sandbox_id, ...input }, { sessions, principal, signal, onOutput }) => sessions.get(sandbox_id, principal).exec(input, signal, onOutput),
 });

@@ -5,5 +5,6 @@ import destroy from './destroy.ts';
 import exec from './exec.ts';
 import list from './list.ts';
 import read from './read.ts';
+import wait from './wait.ts';
 
-export const tools: readonly Tool[] = [create, exec, read, list, destroy];
+export const tools: readonly Tool[] = [create, exec, wait, read, list, destroy];

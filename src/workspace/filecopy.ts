@@ -107,11 +107,11 @@ const copyWhole = ({ entry, looked, before, to }: Work, from: Fd, { judge, owner
   let size = 0;
   for (let got = 1; got > 0 && size < before.size; size += got) got = readSync(from, buffer, size, before.size - size, size);
   if (!isUnchanged(before, looked, size)) return 'changed';
-  const read = buffer.subarray(0, size);
-  const reason = judge.byContent(entry.path, read);
+  const found = buffer.subarray(0, size);
+  const reason = judge.byContent(entry.path, found);
   if (reason !== null) return reason;
   const isCleaned = isGitConfig(entry.path) && !judge.isIncluded(entry.path);
-  const content = isCleaned ? cleanGitConfig(read, { isMoved: entry.source.place !== '' }) : read;
+  const content = isCleaned ? cleanGitConfig(found, { isMoved: entry.source.place !== '' }) : found;
   withFd(create(entry, to), (fd) => {
     for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
     finish(fd, to, entry, before, owner);
