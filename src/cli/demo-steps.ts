@@ -1,13 +1,13 @@
 /** The story of the demo, step by step. Each says what is done and what was found; a claim is told with the outcome of its check, never before it. */
 import { execFile } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ExecResult } from '../../tools/exec-result.ts';
 import type { Listener } from './listener.ts';
 import type { Narrator } from './narrator.ts';
-import { allProcesses, differencesOf, fingerprint, mountsBelow, processesBelow, type Places } from './traces.ts';
+import { allProcesses, differencesOf, fingerprint, groupsOf, mountsBelow, processesBelow, type Places } from './traces.ts';
 
 /** What came back from a tool. */
 export interface Answer {
@@ -35,7 +35,7 @@ export interface Stage {
   leave(): Promise<void>;
   /** what the steps before have found out */
   sandboxId?: string;
-  before?: ReadonlyMap<string, string>;
+  before?: { readonly files: ReadonlyMap<string, string>; readonly mounts: readonly string[] };
 }
 
 type Step = (stage: Stage) => Promise<void>;
@@ -55,13 +55,13 @@ const Created = z.object({
 const createSandbox: Step = async (stage) => {
   const { tell, call, project, pid, places } = stage;
   tell.title('A sandbox with a copy of the project');
-  stage.before = fingerprint(project);
+  stage.before = { files: fingerprint(project), mounts: mountsBelow(pid, places.mounts) };
   const { sandbox_id, runtime, network, context } = Created.parse((await call('sandbox_create', {})).fields);
   stage.sandboxId = sandbox_id;
   tell.claim(runtime === 'gvisor' && network === 'none', 'it runs in gVisor and has no network, says the server; the next steps prove it');
   const secret = context?.skipped.find(({ path }) => path === '.env');
   tell.claim(secret?.reason === 'secret' && (context?.files ?? 0) > 0, 'the project was copied, and .env was left out because it holds secrets');
-  const [seen, own] = [mountsBelow(pid, places.mounts).length, mountsBelow('self', places.mounts).length];
+  const [seen, own] = [mountsBelow(pid, places.mounts).length - stage.before.mounts.length, mountsBelow('self', places.mounts).length];
   tell.claim(seen > 0 && own === 0, `its ${seen} mounts exist in the server's own mount namespace only: this process sees ${own} of them`);
 };
 
@@ -135,25 +135,29 @@ const destroyFiles: Step = async (stage) => {
   tell.claim(!listener.heard.includes(word), 'nothing was sent');
 };
 
-const lookAtProject: Step = async ({ tell, project, before = new Map<string, string>() }) => {
+const lookAtProject: Step = async ({ tell, project, before }) => {
+  const files = before?.files ?? new Map<string, string>();
   tell.title('The project on this machine');
-  const differences = differencesOf(before, fingerprint(project));
+  const differences = differencesOf(files, fingerprint(project));
   const found =
-    differences.length === 0 ? `content, mode and time of all ${before.size} files and directories are as before` : `changed: ${differences.join(', ')}`;
+    differences.length === 0 ? `content, mode and time of all ${files.size} files and directories are as before` : `changed: ${differences.join(', ')}`;
   tell.say(`$ ls -A ${project}`);
-  tell.answer([...before.keys()].filter((name) => name !== '.').join('  '));
-  tell.claim(before.size > 1 && differences.length === 0, `nobody has touched it: ${found}`);
+  tell.answer(readdirSync(project).join('  '));
+  tell.claim(files.size > 1 && differences.length === 0, `nobody has touched it: ${found}`);
 };
 
 const Listing = z.object({ sandboxes: z.array(z.unknown()), quota: z.object({ used: z.int() }) });
 
-const destroySandbox: Step = async ({ tell, call, pid, places, sandboxId }) => {
+const destroySandbox: Step = async ({ tell, call, pid, places, sandboxId, before }) => {
   tell.title('The end of the sandbox');
-  const before = processesBelow(pid).length;
+  const [processes, groups] = [processesBelow(pid).length, groupsOf(places)];
   await call('sandbox_destroy', { sandbox_id: sandboxId });
-  const [processes, mounts] = [processesBelow(pid), mountsBelow(pid, places.mounts)];
-  tell.claim(before > 0 && processes.length === 0, `its processes are gone: the server had ${before}, now ${processes.length}`);
+  const left = processesBelow(pid).length;
+  tell.claim(processes > 0 && left === 0, `its processes are gone: the server had ${processes} below it, now ${left}`);
+  const mounts = mountsBelow(pid, places.mounts).filter((point) => !before?.mounts.includes(point));
   tell.claim(mounts.length === 0, `its mounts are gone: ${mounts.length} are left`);
+  const busy = groups.filter((directory) => existsSync(directory)).length;
+  if (groups.length > 0) tell.claim(busy === 0, `its control groups are gone: there were ${groups.length}, now ${busy}`);
   const { sandboxes, quota } = Listing.parse((await call('sandbox_list', {})).fields);
   tell.claim(sandboxes.length === 0 && quota.used === 0, 'the server knows no sandbox any more');
 };

@@ -24,6 +24,17 @@ export const placesOf = (stateDir: string, pid: number): Places | null => {
   return null;
 };
 
+/** End of the names of the files in which a server writes down the control groups of a sandbox, one directory a line. */
+const GROUP_RECORD = '.groups';
+
+/** The directories of the control groups that a server has made. */
+export const groupsOf = ({ state }: Places): readonly string[] => {
+  const runtime = join(state, 'runtime');
+  return (existsSync(runtime) ? readdirSync(runtime) : [])
+    .filter((name) => name.endsWith(GROUP_RECORD))
+    .flatMap((name) => read(join(runtime, name)).split('\n').filter(Boolean));
+};
+
 /** A process of this machine. */
 export interface ProcessLook {
   readonly pid: number;

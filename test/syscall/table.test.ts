@@ -63,6 +63,19 @@ describe('a table', () => {
     );
   });
 
+  it('lays everything out at multiples of eight', () => {
+    fc.assert(
+      fc.property(text, fc.array(text), (one, list) => {
+        const { bytes } = encode([
+          { call: 'openat', args: [0, one] },
+          { call: 'execve', args: [one, list] },
+        ]);
+        const addresses = entriesOf(bytes, BASE, 'child').flatMap(({ address, args }) => [address, ...args]);
+        expect(addresses.filter((address) => address % 8n !== 0n)).toEqual([]);
+      }),
+    );
+  });
+
   it('keeps the lists of the child, of before and of after apart', () => {
     const { bytes } = encodeTables({ child: [{ call: 'setsid', args: [] }], before: [{ call: 'read', args: [1] }], after: [] }, BASE, 'x64');
     expect(entriesOf(bytes, BASE, 'child').map(({ number }) => number)).toEqual([BigInt(numberOf('setsid', 'x64'))]);
