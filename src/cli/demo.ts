@@ -1,5 +1,5 @@
 /** `cellwall demo`: the real server, a real MCP client before it, and a story in which every claim is checked before it is told. */
-import { closeSync, cpSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,12 +30,13 @@ export const demo = async (config: Config, io: DemoIo = process): Promise<number
   await runSetup(config.cacheDir, io);
   const place = realpathSync(mkdtempSync(join(tmpdir(), 'cellwall-demo-')));
   const stop = watchSignals();
+  const log = { end: '' };
   try {
-    await tellStory(config, io.env, tell, { place, signal: stop.signal });
+    await tellStory(config, io.env, tell, { place, signal: stop.signal, log });
   } catch (error) {
     if (stop.signal.aborted) return Number(stop.signal.reason);
     tell.claim(false, `the story goes on: ${error instanceof Error ? error.message : String(error)}`);
-    tell.answer(`the log of the server ends with:\n${logOf(place)}`);
+    tell.answer(`the log of the server ends with:\n${log.end}`);
   } finally {
     stop.forget();
     rmSync(place, { recursive: true, force: true });
@@ -43,21 +44,27 @@ export const demo = async (config: Config, io: DemoIo = process): Promise<number
   return summary(tell);
 };
 
+/** Characters of the server's log that are shown when something fails. */
+const LOG_TAIL = 2000;
+
 interface Backstage {
   /** temporary directory of this demo */
   readonly place: string;
   /** ends the server and with it the story */
   readonly signal: AbortSignal;
+  /** what the server has logged last */
+  readonly log: { end: string };
 }
 
-const tellStory = async (config: Config, env: NodeJS.ProcessEnv, tell: Narrator, { place, signal }: Backstage): Promise<void> => {
+const tellStory = async (config: Config, env: NodeJS.ProcessEnv, tell: Narrator, { place, signal, log }: Backstage): Promise<void> => {
   const word = `word-${Math.random().toString(36).slice(2, 12)}`;
   const project = prepareProject(place, word);
   tell.title('A small project on this machine');
   tell.say(`${project}: a copy of the example that comes with cellwall, and a secret in .env`);
 
   tell.title('The server, and an MCP client before it');
-  const transport = transportTo(config, env, { project, place, tell });
+  const transport = transportTo(config, env, project, tell);
+  transport.stderr?.on('data', (chunk: Buffer) => (log.end = (log.end + String(chunk)).slice(-LOG_TAIL)));
   const client = new Client({ name: 'cellwall-demo', version: VERSION });
   signal.addEventListener('abort', () => void transport.close(), { once: true });
   const listener = await listen();
@@ -85,19 +92,14 @@ const prepareProject = (place: string, word: string): string => {
   return project;
 };
 
-const LOG = 'server.log';
-
 // Starts the server as a host would. It learns what this command was told, not the variables around it: they are twins of other options too.
-const transportTo = (config: Config, env: NodeJS.ProcessEnv, { project, place, tell }: { project: string; place: string; tell: Narrator }) => {
+const transportTo = (config: Config, env: NodeJS.ProcessEnv, project: string, tell: Narrator): StdioClientTransport => {
   const args = [fileURLToPath(new URL('dist/src/main.js', PACKAGE_DIRECTORY)), `--context=${project}`, ...optionsOf(config)];
   const kept = Object.entries(env).flatMap(([name, value]) =>
     value === undefined || (/^(CELLWALL|CLAUDE)_/.test(name) && name !== 'CELLWALL_RUNSC') ? [] : [[name, value] as const],
   );
   tell.say(`$ node ${args.join(' ')}`);
-  const log = openSync(join(place, LOG), 'a', 0o600);
-  const transport = new StdioClientTransport({ command: process.execPath, args, cwd: place, stderr: log, env: Object.fromEntries(kept) });
-  transport.onclose = () => closeSync(log);
-  return transport;
+  return new StdioClientTransport({ command: process.execPath, args, cwd: project, stderr: 'pipe', env: Object.fromEntries(kept) });
 };
 
 const optionsOf = ({ policy, policies, floor, maxSandboxes, stateDir, cacheDir, logLevel }: Config): string[] => [
@@ -131,16 +133,6 @@ const summary = ({ told, failed, say, title }: Narrator): number => {
   say(`${failed.length} of ${told.length} claims do not hold:`);
   for (const claim of failed) say(`- ${claim}`);
   return 1;
-};
-
-const LOG_TAIL = 2000;
-
-const logOf = (place: string): string => {
-  try {
-    return readFileSync(join(place, LOG), 'utf8').slice(-LOG_TAIL);
-  } catch {
-    return '(it has none)';
-  }
 };
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;

@@ -36,14 +36,15 @@ const HEAD_SHARE = 0.4;
 
 const excerptOf = ({ stream, from, path, isFinal }: Part, budget: number): Excerpt => {
   const { total, headEnd, tailStart } = stream;
-  const isWhole = total - from <= budget && (headEnd >= tailStart || total <= headEnd || from >= tailStart);
+  const isComplete = headEnd >= tailStart; // nothing of the stream was left out of its file
+  const isWhole = total - from <= budget && (isComplete || from >= tailStart);
   if (isWhole) {
     const bytes = whole(read(stream, from, total), isFinal);
     return { text: bytes.toString('utf8'), cut: false, to: from + bytes.length };
   }
   const headBudget = Math.floor(budget * HEAD_SHARE);
   const head = upToLine(read(stream, from, Math.min(from + headBudget, headEnd)));
-  const tailFrom = Math.max(total - (budget - headBudget), tailStart, from + head.length);
+  const tailFrom = Math.max(total - (budget - headBudget), isComplete ? 0 : tailStart, from + head.length);
   const end = read(stream, tailFrom, total);
   const pending = end.length - whole(end, isFinal).length;
   const tail = fromLine(end.subarray(0, end.length - pending));

@@ -91,8 +91,8 @@ const IMAGES = [
 const imageTypeOf = (head: Buffer): string | null => IMAGES.find(({ start }) => start.test(head.toString('latin1', 0, 16)))?.type ?? null;
 
 const imageOf = (source: Source, type: string, given: string): ImageResult => {
-  const bytes = source.size > MOST_BINARY ? null : readAt(source, 0, MOST_BINARY + 1);
-  if (bytes !== null && bytes.length <= MOST_BINARY) return { type: 'image', mime_type: type, content: bytes.toString('base64') };
+  const bytes = readAt(source, 0, MOST_BINARY + 1);
+  if (bytes.length <= MOST_BINARY) return { type: 'image', mime_type: type, content: bytes.toString('base64') };
   throw new SandboxError('NOT_TEXT', `${shownPath(given)} is not shown: it is an image of more than ${MOST_BINARY} bytes`, {
     hint: 'make a smaller copy inside the sandbox and read that, or read its first bytes with encoding "base64"',
   });

@@ -24,15 +24,16 @@ describe.each<ClientKind>(['1.x', 'legacy', 'modern'])(`the main job, server as 
     const server = await startServer({ home, client, args: ['--context', context] });
 
     const created = await server.call('sandbox_create', { label: 'main job' });
-    expect(created).toMatchObject({ policy: 'offline', runtime: 'gvisor', network: 'none', workspace: '/workspace', context: { files: 2, skipped_count: 1 } });
+    expect(created).toMatchObject({ policy: 'offline', runtime: 'gvisor', network: 'none', workspace: '/workspace', context: { files: 3, skipped_count: 1 } });
     const sandbox_id = String(created['sandbox_id']);
 
     const ran = await server.call('sandbox_exec', { sandbox_id, command: 'sh src/main.sh; cat link.txt; id -un >&2; exit 3' });
     expect(ran).toMatchObject({ status: 'exited', exit_code: 3, signal: null, stdout: 'from main\nhello\nworld\n', stderr: 'agent\n', truncated: false });
 
     await server.call('sandbox_exec', { sandbox_id, argv: ['sh', '-c', 'echo made > made.txt'] });
-    const read = await server.call('sandbox_read', { sandbox_id, path: 'made.txt' });
-    expect(read).toMatchObject({ type: 'file', content: 'made\n', total_lines: 1, mode: '0644' });
+    expect(await server.call('sandbox_read', { sandbox_id, path: 'made.txt' })).toMatchObject({ type: 'file', size: 5, total_lines: 1, mode: '0644' });
+    const { content, structuredContent } = await server.callRaw('sandbox_read', { sandbox_id, path: 'made.txt' });
+    expect([content.map(({ text }) => text).join('\n'), structuredContent]).toEqual([expect.stringMatching(/^file, 5 bytes.*\nmade\n$/), undefined]);
 
     const { sandboxes, quota } = await server.call('sandbox_list');
     expect(sandboxes).toMatchObject([{ sandbox_id, label: 'main job', state: 'running', running: [] }]);

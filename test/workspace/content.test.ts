@@ -168,10 +168,9 @@ describe('an image', () => {
     expect(await read('GIF89a is a format\n')).toMatchObject({ type: 'file', content: 'GIF89a is a format\n' });
   });
 
-  it('one of more than 5 MB is not given, whatever its size is said to be', async () => {
+  it('one of more than 5 MB is not given', async () => {
     const bytes = Buffer.concat([STARTS['image/png'], Buffer.alloc(5_000_000)]);
-    for (const size of [bytes.length, 10])
-      expect(await codeOf(read(sourceOf(bytes, { size })))).toMatch(/^NOT_TEXT: "f" is not shown: it is an image of more than 5000000 bytes/);
+    expect(await codeOf(read(bytes))).toMatch(/^NOT_TEXT: "f" is not shown: it is an image of more than 5000000 bytes/);
   });
 });
 
