@@ -25,7 +25,7 @@ const LINE_LENGTH = 150;
 /** Colours only on a terminal, and none where NO_COLOR is set (no-color.org) or the terminal is dumb. */
 export const createNarrator = (out: Screen, env: NodeJS.ProcessEnv): Narrator => {
   const colours = out.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colours ? styleText(style, text) : text);
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colours ? styleText(style, text, { validateStream: false }) : text);
   const print = (line: string): void => void out.write(`${line}\n`);
   const told: string[] = [];
   const failed: string[] = [];

@@ -46,6 +46,7 @@ export const MOVE_MOUNT_F_EMPTY_PATH = 4;
 export const MOUNT_ATTR_RDONLY = 1;
 export const MOUNT_ATTR_NOSUID = 2;
 export const MOUNT_ATTR_NODEV = 4;
+export const MOUNT_ATTR_IDMAP = 0x100000;
 
 // man 2 clone3, man 2 unshare
 export const CLONE_NEWNS = 0x00020000;

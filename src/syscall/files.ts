@@ -5,15 +5,9 @@
 import { closeSync } from 'node:fs';
 import { call } from './call.ts';
 import { AT_SYMLINK_NOFOLLOW, F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
+import { cString } from './text.ts';
 
 export type Fd = number;
-
-/** A path as bytes with its NUL; throws a TypeError for one that holds a NUL itself, which the kernel would cut there. */
-const cString = (path: string | Buffer): Buffer => {
-  const bytes = Buffer.from(path);
-  if (bytes.includes(0)) throw new TypeError('a path holds a NUL byte');
-  return Buffer.concat([bytes, Buffer.of(0)]);
-};
 
 /**
  * Open a path beneath a directory, resolved as `resolve` says.   man 2 openat2 (Linux 5.6)

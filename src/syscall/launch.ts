@@ -19,13 +19,16 @@ export interface Command {
   readonly stdio: readonly [stdin: Fd, stdout: Fd, stderr: Fd, ...more: Fd[]];
   /** steps made in the child before its descriptors are closed and the program runs */
   readonly steps?: readonly Step[];
+  /** namespaces of its own, CLONE_NEW*   man 2 clone3 */
+  readonly namespaces?: bigint;
 }
 
 /**
  * Starts a program with exactly the descriptors and the environment named, in a session of its own.
  * Preconditions: Linux 5.11 (close_range with CLOEXEC). Throws SyscallError for the step that failed, also for execve.
  */
-export const launchCommand = (command: Command): Promise<Child> => launch({ before: [BLOCK_SIGNALS], after: [RESTORE_SIGNALS], child: childOf(command) });
+export const launchCommand = (command: Command): Promise<Child> =>
+  launch({ before: [BLOCK_SIGNALS], after: [RESTORE_SIGNALS], child: childOf(command), namespaces: command.namespaces ?? 0n });
 
 const SIGSET_SIZE = 8;
 const ALL_SIGNALS = Buffer.alloc(SIGSET_SIZE, 0xff);

@@ -1,6 +1,7 @@
 /** Tables of system calls as the launch code walks them (stub-x64.S has the layout). Pure: steps in, bytes out. */
 import { CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD } from './constants.ts';
 import { numberOf, type Arch, type SyscallName } from './numbers.ts';
+import { cString } from './text.ts';
 
 /** One argument: an integer, the address of a string, an array of strings or bytes, or what an earlier step returned. */
 type Argument = number | bigint | string | readonly string[] | Buffer | { readonly resultOf: Step };
@@ -41,9 +42,8 @@ export interface Encoded {
 const BLOCK_SIZE = 88;
 const ENTRY_SIZE = 80;
 const CLONE_ARGS_SIZE = 88;
-const MAX_ARGUMENTS = 6;
 
-/** Lays tables out as they will lie at `base`. Throws a RangeError for a result that is wanted before it exists or twice, and for what no call takes. */
+/** Lays tables out as they will lie at `base`. Throws a RangeError for a result that is wanted before it exists or twice, a TypeError for a text with a NUL. */
 export const encodeTables = (tables: Tables, base: bigint, arch: Arch = process.arch as Arch): Encoded => {
   const writer = new Writer(base);
   writer.reserve(BLOCK_SIZE);
@@ -72,7 +72,7 @@ const writeEntries = (writer: Writer, list: readonly Step[], steps: Map<bigint, 
   const offsets = new Map<Step, number>();
   for (const [index, step] of list.entries()) {
     const entry = start + index * ENTRY_SIZE;
-    if (step.args.length > MAX_ARGUMENTS) throw new RangeError(`${step.call} has ${step.args.length} arguments, a system call at most ${MAX_ARGUMENTS}`);
+    if (step.args.length > 6) throw new RangeError(`${step.call} has ${step.args.length} arguments: a system call takes at most six`);
     writer.u64(entry, numberOf(step.call, arch));
     for (const [position, argument] of step.args.entries()) {
       const place = entry + 8 + 8 * position;
@@ -116,9 +116,9 @@ class Writer {
   /** An argument as the register will hold it. */
   value(argument: number | bigint | string | readonly string[] | Buffer): number | bigint {
     if (typeof argument === 'number' || typeof argument === 'bigint') return argument;
-    if (typeof argument === 'string') return this.#text(argument);
+    if (typeof argument === 'string') return this.#store(cString(argument));
     if (Buffer.isBuffer(argument)) return this.#shared(argument);
-    const pointers = argument.map((text) => this.#text(text));
+    const pointers = argument.map((text) => this.#store(cString(text)));
     const array = this.reserve(8 * (pointers.length + 1));
     pointers.forEach((pointer, index) => this.u64(array + 8 * index, pointer));
     return this.address(array);
@@ -133,11 +133,6 @@ class Writer {
 
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#used);
-  }
-
-  #text(text: string): bigint {
-    if (text.includes('\0')) throw new RangeError('an argument holds a NUL, where the kernel would cut it');
-    return this.#store(Buffer.from(`${text}\0`));
   }
 
   // The same Buffer in two steps is the same memory for both: what one writes the other reads.

@@ -60,7 +60,7 @@ const leadsInside = (door: Fd, path: ByteString): boolean => {
     const place = lookAt(door, posix.dirname(name), 0, (fd) => placeOf(door, fd));
     if (place === null && name !== '/') continue;
     if (place !== null && isOnlyInside(place)) return true;
-    return lookAt(door, name.replace(/\/+$/, ''), O_NOFOLLOW, (fd) => fstatSync(fd).isSymbolicLink()) ?? false;
+    return lookAt(door, name.replace(/(?<!\/)\/+$/, ''), O_NOFOLLOW, (fd) => fstatSync(fd).isSymbolicLink()) ?? false;
   }
 };
 

@@ -70,7 +70,9 @@ const sourceOf = ({ size, mode, mtime }: Status, bytes: Buffer): Source => ({
   mtime,
 });
 
-const ENTRY = /([^\0/]{1,255})\0([a-zA-Z?]) (\d{1,20}) ([0-7]{1,4})\0/g;
+/** longest name that a directory holds, in `bytes` */
+const NAME_MAX = 255;
+const ENTRY = /^([a-zA-Z?]) (\d{1,20}) ([0-7]{1,4})$/;
 const LETTERS = new Map<string | undefined, FileType>([
   ['f', 'file'],
   ['d', 'directory'],
@@ -79,11 +81,15 @@ const LETTERS = new Map<string | undefined, FileType>([
   ['s', 'socket'],
 ]);
 
-// What `find` printed; what has another form is passed over.
-const parseEntries = (stdout: Buffer): Map<ByteString, Omit<ListedEntry, 'name'>> =>
-  new Map(
-    [...stdout.toString('latin1').matchAll(ENTRY)].map(([, name = '', letter, size, mode]) => [
-      name,
-      { type: LETTERS.get(letter) ?? 'device', size: shownSize(Number(size)), mode: shownMode(parseInt(mode ?? '', 8)) },
-    ]),
-  );
+// What `find` printed: names and facts by turns. What has another form is passed over.
+const parseEntries = (stdout: Buffer): Map<ByteString, Omit<ListedEntry, 'name'>> => {
+  const words = stdout.toString('latin1').split('\0');
+  const entries = new Map<ByteString, Omit<ListedEntry, 'name'>>();
+  for (let index = 0; index + 1 < words.length; index += 2) {
+    const [name, facts] = words.slice(index, index + 2) as [string, string];
+    const [, letter, size, mode] = ENTRY.exec(facts) ?? [];
+    if (mode === undefined || name === '' || name.length > NAME_MAX || name.includes('/')) continue;
+    entries.set(name, { type: LETTERS.get(letter) ?? 'device', size: shownSize(Number(size)), mode: shownMode(parseInt(mode, 8)) });
+  }
+  return entries;
+};

@@ -54,7 +54,7 @@ it('the descendants of a process are found, however deep', async () => {
   const child = spawn('sh', ['-c', 'sh -c "sleep 1000 & echo there; wait" & wait'], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   const below = processesBelow(child.pid!);
-  for (const { pid } of below.toReversed()) process.kill(pid, 'SIGKILL');
+  for (const { pid } of below) process.kill(pid, 'SIGKILL');
   await once(child, 'exit');
   expect(below.map(({ argv }) => argv[0])).toEqual(['sh', 'sleep']);
   expect(processesBelow(child.pid!)).toEqual([]);

@@ -62,7 +62,11 @@ describe('a window of lines', () => {
         const lines = linesOf(text);
         const wanted = lines.slice(offset - 1, offset - 1 + limit);
         expect(await read(text, { offset, limit })).toMatchObject({
-          ...{ content: wanted.join(''), lines: wanted.length, offset, size: Buffer.byteLength(text), total_lines: lines.length },
+          content: wanted.join(''),
+          lines: wanted.length,
+          offset,
+          size: Buffer.byteLength(text),
+          total_lines: lines.length,
           truncated: offset - 1 + limit < lines.length,
         });
       }),

@@ -46,7 +46,7 @@ export const plantTree = (files: Readonly<Record<string, string | Buffer>>): Tre
       return `read: ${JSON.stringify(await read(input, options))}`;
     } catch (error) {
       if (!(error instanceof SandboxError)) throw error;
-      if (`${error.message}${error.hint}`.includes(top)) throw new Error(`a path of the host is told: ${error.message}`);
+      if (`${error.message}${error.hint}`.includes(top)) throw new Error('a path of the host is told', { cause: error });
       return `${error.code}: ${error.message}`;
     }
   };
