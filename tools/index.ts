@@ -6,5 +6,6 @@ import exec from './exec.ts';
 import list from './list.ts';
 import read from './read.ts';
 import wait from './wait.ts';
+import write from './write.ts';
 
-export const tools: readonly Tool[] = [create, exec, wait, read, list, destroy];
+export const tools: readonly Tool[] = [create, exec, wait, read, write, list, destroy];

@@ -4,6 +4,7 @@ import { SandboxError } from '../errors.ts';
 import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
+import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
 import { Commands, WORKSPACE, type CommandsOptions, type Take } from './commands.ts';
 import type { Created, ExecInput, ExecResult, Listing, WaitInput } from './requests.ts';
 
@@ -97,6 +98,12 @@ export class Session {
   read(input: ReadInput, signal: AbortSignal): Promise<ReadResult> {
     const { assembly, contextPath } = this.#options;
     return this.#call(() => readPath(assembly.root.door, input, { contextPath, inside: (argv) => this.#commands.look(argv, signal), signal }));
+  }
+
+  /** Writes or edits a file. Throws PATH_REFUSED, EDIT_MISMATCH, WRITE_CONFLICT, DISK_FULL and what else writePath names. */
+  write(input: WriteInput): Promise<WriteResult> {
+    const { assembly, contextPath } = this.#options;
+    return this.#call(async () => writePath(assembly.root.tree, input, { contextPath, owner: assembly.root.agent }));
   }
 
   /** Ends the sandbox and removes everything of it. Its running commands are told as canceled. */

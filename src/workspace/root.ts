@@ -33,6 +33,9 @@ export interface Root {
   readonly path: string;
   /** descriptor of a read-only copy of the tree, for reading any path of it */
   readonly door: Fd;
+  /** descriptor of a copy of the tree whose mounts are read-only where they are inside, for writing */
+  readonly tree: Fd;
+  readonly agent: RootOptions['agent'];
   /** unmounts everything; what was written is gone */
   dispose(): Promise<void>;
 }
@@ -45,10 +48,11 @@ export const buildRoot = async (options: RootOptions): Promise<Root> => {
     mountTmpfs(place, { sizeMb: SKELETON_MB, inodes: SKELETON_INODES, mode: 0o755 });
     const root = join(place, 'root');
     for (const step of STEPS) step({ ...options, root });
-    const door = cloneTree(root, { readOnly: true });
-    return { path: root, door, dispose: () => dispose(place, door) };
+    const descriptors = [cloneTree(root, { readOnly: true }), cloneTree(root, { readOnly: false })] as const;
+    const [door, tree] = descriptors;
+    return { path: root, door, tree, agent: options.agent, dispose: () => dispose(place, descriptors) };
   } catch (error) {
-    await dispose(place, null);
+    await dispose(place, []);
     throw error;
   }
 };
@@ -79,8 +83,27 @@ const partsOf = (rootfs: string): readonly { name: string; source: string; link:
     .filter(({ source }) => existsSync(source))
     .map((part) => ({ ...part, link: lstatSync(part.source).isSymbolicLink() }));
 
+/** Below these a path of the host means something else inside. */
+const TAKEN = [
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/libx32',
+  '/etc',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/tmp',
+  '/run',
+  '/workspace',
+  '/home/agent',
+].map((path) => `${path}/`);
+
 const linkContext: Step = ({ root, contextPath }) => {
-  if (contextPath === null || existsSync(join(root, contextPath))) return;
+  if (contextPath === null || existsSync(join(root, contextPath)) || TAKEN.some((place) => `${contextPath}/`.startsWith(place))) return;
   mkdirSync(dirname(join(root, contextPath)), { recursive: true });
   symlinkSync('/workspace', join(root, contextPath));
 };
@@ -114,8 +137,8 @@ const showBinds: Step = ({ root, binds }) => {
 /** The order is the design: what is below a mount is mounted after it. */
 const STEPS: readonly Step[] = [makeDirectories, linkContext, closeSkeleton, showReadOnly, mountWritable, showBinds];
 
-const dispose = async (place: string, door: Fd | null): Promise<void> => {
-  if (door !== null) closeSync(door);
+const dispose = async (place: string, descriptors: readonly Fd[]): Promise<void> => {
+  for (const fd of descriptors) closeSync(fd);
   await unmount(place);
   rmdirSync(place);
 };

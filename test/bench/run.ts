@@ -3,7 +3,7 @@
  * exit code 0 unless something breaks. `--rounds N` (60); `--quick` or `--short`: few rounds, to see that it works.
  */
 import { execFileSync } from 'node:child_process';
-import { chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { cpus, homedir, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,7 +43,8 @@ const main = async (): Promise<void> => {
 // A runsc that the user of this mode may start.
 const prepare = (place: string): string => {
   for (const name of ['', 'cache', 'state', 'peer']) {
-    mkdirSync(join(place, name), { recursive: true, mode: 0o711 });
+    mkdirSync(join(place, name), { recursive: true });
+    chmodSync(join(place, name), 0o711);
     chownSync(join(place, name), user.uid, user.gid);
   }
   const cacheDir = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'cellwall');
@@ -57,23 +58,29 @@ const prepare = (place: string): string => {
 
 const runAll = async (place: string, runsc: string, rounds: number, idleMs: number) => {
   const server = await startServer({ root: ROOT, place, runsc });
-  const created = await server.call('sandbox_create', { context: 'none' });
-  const sandbox_id = String(created['sandbox_id']);
-  await server.call('sandbox_exec', { sandbox_id, command: 'head -c 4096 /dev/zero | tr "\\0" x >four-kib.txt' });
-  const peer = await startPeer({ runsc, place: join(place, 'peer'), sizes: sizes(), ...server.standing() });
+  try {
+    const { sandbox_id } = await server.call('sandbox_create', { context: 'none' });
+    await server.call('sandbox_exec', { sandbox_id, command: 'head -c 4096 /dev/zero | tr "\\0" x >four-kib.txt' });
+    const peer = await startPeer({ runsc, place: join(place, 'peer'), sizes: sizes(), ...server.standing() });
+    try {
+      return await measureAll(server, peer, String(sandbox_id), rounds, idleMs);
+    } finally {
+      await peer.close();
+    }
+  } finally {
+    await server.close();
+  }
+};
 
-  for (let round = 0; round < WARM_UP; round++) await measureRound(server, peer, sandbox_id, empty());
+const measureAll = async (server: Server, peer: Peer, sandboxId: string, rounds: number, idleMs: number) => {
+  for (let round = 0; round < WARM_UP; round++) await measureRound(server, peer, sandboxId, empty());
   await server.loopDelay();
-  const rssIdle = server.rss();
+  const rss = server.rss();
   await sleep(idleMs);
   const idle = await server.loopDelay();
   const measured = empty();
-  for (let round = 0; round < rounds; round++) await measureRound(server, peer, sandbox_id, measured, round % 2 === 1);
-  const busy = await server.loopDelay();
-  const rss = { idle: rssIdle, end: server.rss() };
-  await peer.close();
-  await server.close();
-  return { measured, rss, delay: { idle, busy } };
+  for (let round = 0; round < rounds; round++) await measureRound(server, peer, sandboxId, measured, round % 2 === 1);
+  return { measured, delay: { idle, busy: await server.loopDelay() }, rss: { idle: rss, end: server.rss() } };
 };
 
 const empty = (): Measured => ({ create: [], peerCreate: [], exec: [], peerExec: [], destroy: [], peerDelete: [], read: [] });

@@ -115,7 +115,7 @@ export const startPeer = async (setup: PeerSetup): Promise<Peer> => {
     child.stdin.write(`${line}\n`);
     const { value, done } = await answers.next();
     if (done) throw new Error('the peer has ended');
-    const answer = JSON.parse(value as string) as PeerAnswer;
+    const answer = JSON.parse(value) as PeerAnswer;
     if ('error' in answer) throw new Error(`the peer's ${line.slice(0, 20)}: ${answer.error}`);
     return answer.ms;
   };
