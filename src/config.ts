@@ -21,19 +21,20 @@ interface About {
 }
 
 const about = z.registry<About>();
-const path = z.string().min(1);
-const name = z.string().min(1);
+// A schema of its own for each option: the registry keeps one description a schema.
+const path = () => z.string().min(1);
+const name = () => z.string().min(1);
 
 /** The table of options: the key in the file; from it the option's and the twin's names; the type; the help. */
 const OPTIONS = z.strictObject({
-  context: path.exactOptional().register(about, { value: 'DIR', path: true, help: 'directory that is copied into a sandbox when its client names none' }),
-  allowRoot: z.array(path).register(about, { value: 'DIR', path: true, help: 'a further directory in which clients may choose a context (repeatable)' }),
-  policy: name.register(about, { value: 'NAME', help: 'policy of a sandbox when its client names none (default: offline)' }),
-  policies: path.exactOptional().register(about, { value: 'DIR', path: true, help: 'directory with more policies; it must be writable by nobody else' }),
-  floor: path.exactOptional().register(about, { value: 'FILE', path: true, help: 'a policy that no other may exceed' }),
+  context: path().exactOptional().register(about, { value: 'DIR', path: true, help: 'directory that is copied into a sandbox when its client names none' }),
+  allowRoot: z.array(path()).register(about, { value: 'DIR', path: true, help: 'a further directory in which clients may choose a context (repeatable)' }),
+  policy: name().register(about, { value: 'NAME', help: 'policy of a sandbox when its client names none (default: offline)' }),
+  policies: path().exactOptional().register(about, { value: 'DIR', path: true, help: 'directory with more policies; it must be writable by nobody else' }),
+  floor: path().exactOptional().register(about, { value: 'FILE', path: true, help: 'a policy that no other may exceed' }),
   maxSandboxes: z.int().min(1).max(1000).register(about, { value: 'N', help: 'sandboxes at a time (default: 8)' }),
-  stateDir: path.register(about, { value: 'DIR', path: true, help: 'where running sandboxes live (default: $XDG_STATE_HOME/cellwall)' }),
-  cacheDir: path.register(about, { value: 'DIR', path: true, help: 'where runsc and copies of contexts are kept (default: $XDG_CACHE_HOME/cellwall)' }),
+  stateDir: path().register(about, { value: 'DIR', path: true, help: 'where running sandboxes live (default: $XDG_STATE_HOME/cellwall)' }),
+  cacheDir: path().register(about, { value: 'DIR', path: true, help: 'where runsc and copies of contexts are kept (default: $XDG_CACHE_HOME/cellwall)' }),
   toolResults: z
     .enum(['both', 'text', 'structured'])
     .register(about, { value: 'FORM', help: 'form of results over MCP: both, text or structured (default: both)' }),

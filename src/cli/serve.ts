@@ -35,7 +35,7 @@ const serveInside = async (config: Config, surroundings: Surroundings, { runsc, 
   const home = await enterHome(config.stateDir, uid, recover);
   const outputs = createOutputs();
   const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
-  await buildEtc(home.etc);
+  buildEtc(home.etc);
   let clientRoots: Promise<readonly string[]> = Promise.resolve([]);
   const sessions = new Sessions({
     policies: policiesOf(config, surroundings),

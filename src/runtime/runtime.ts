@@ -1,4 +1,5 @@
 /** What every runtime can do, and nothing else: the narrow door between sessions and what isolates. */
+import type { SandboxError } from '../errors.ts';
 import type { Spec } from '../oci/spec.ts';
 
 /** Name of a sandbox towards its runtime, of one length for all. */
@@ -102,4 +103,14 @@ export interface Runtime {
   destroy(id: SandboxId): Promise<void>;
   /** ends what belongs to no sandbox in particular; no sandbox lives any more */
   close(): Promise<void>;
+}
+
+/** What a runtime is made from. */
+export interface RuntimeOptions {
+  /** directory of the server's own, 0700, for what the runtimes keep */
+  readonly directory: string;
+  /** absolute path of runsc, or the reason why there is none */
+  readonly runsc: { readonly path: string } | { readonly error: SandboxError };
+  /** directory for what outlives the server */
+  readonly cacheDir: string;
 }

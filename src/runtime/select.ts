@@ -1,15 +1,8 @@
 /** From the name in a policy to the runtime, loaded when it is first asked for. */
 import { SandboxError } from '../errors.ts';
-import type { Runtime } from './runtime.ts';
+import type { Runtime, RuntimeOptions } from './runtime.ts';
 
-export interface RuntimeOptions {
-  /** directory of the server's own, 0700, for what the runtimes keep */
-  readonly directory: string;
-  /** absolute path of runsc, or the reason why there is none */
-  readonly runsc: { readonly path: string } | { readonly error: SandboxError };
-  /** directory for what outlives the server */
-  readonly cacheDir: string;
-}
+export type { RuntimeOptions } from './runtime.ts';
 
 /** Runtimes by name, each made once. Throws RUNTIME_UNAVAILABLE for one that this version does not have. */
 export const createRuntimes = (options: RuntimeOptions): { get(name: string): Promise<Runtime>; close(): Promise<void> } => {

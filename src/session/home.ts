@@ -2,9 +2,8 @@
  * The server's own directory under the state directory (decision 10 of the design): `servers/<id>`, locked for life. Made and locked under a temporary name
  * and then renamed, so that whoever finds one whose lock is free knows that its server is dead.
  */
-import { closeSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { z } from 'zod';
 import { log } from '../log.ts';
 import { hasCode } from '../syscall/call.ts';
 import { tryLock } from '../syscall/lock.ts';
@@ -25,9 +24,6 @@ export interface Home {
   leave(): Promise<void>;
 }
 
-/** What a server says of itself to those who clean up after it. */
-const Record = z.object({ pid: z.int(), mounts: z.string() });
-
 const LOCK = 'lock';
 const RECORD = 'server.json';
 const RUNTIME = 'runtime';
@@ -42,37 +38,64 @@ export const enterHome = async (stateDir: string, uid: number, recover: (runtime
     const temporary = mkdtempSync(join(servers, '.new-'));
     const lock = tryLock(join(temporary, LOCK));
     if (lock === null) continue; // somebody took it for dead
-    const mounts = uid === 0 ? rootMounts(id) : join(servers, id, 'mounts');
-    writeFileSync(join(temporary, RECORD), JSON.stringify({ pid: process.pid, mounts }), { mode: 0o600 });
+    const { mounts, forget } = uid === 0 ? rootMounts(id) : { mounts: join(servers, id, 'mounts'), forget: () => {} };
+    writeFileSync(join(temporary, RECORD), JSON.stringify({ pid: process.pid }), { mode: 0o600 });
     renameSync(temporary, join(servers, id));
-    mkdirSync(mounts, { mode: 0o711 });
+    mkdirSync(mounts, { recursive: true, mode: 0o711 });
     mountTmpfs(mounts, MOUNT_POINTS);
     const etc = join(mounts, 'etc');
     mkdirSync(etc);
     mountTmpfs(etc, ETC);
     const directory = join(servers, id);
     mkdirSync(join(directory, RUNTIME), { mode: 0o700 });
-    return { id, directory, runtime: join(directory, RUNTIME), mounts, etc, leave: () => leave(directory, mounts, lock) };
+    return { id, directory, runtime: join(directory, RUNTIME), mounts, etc, leave: () => leave(directory, mounts, forget, lock) };
   }
 };
 
 // The ids of root's sandboxes are nobody's: they cannot pass through a home directory that is 0700. /run is for what lives no longer than the machine.
 const ROOT_MOUNTS = '/run/cellwall';
 
-const rootMounts = (id: string): string => {
-  mkdirSync(ROOT_MOUNTS, { recursive: true, mode: 0o711 });
-  return join(ROOT_MOUNTS, id);
-};
-
 /** a directory for each sandbox, and nothing else */
 const MOUNT_POINTS = { sizeMb: 1, inodes: 16_384, mode: 0o711 };
 const ETC = { sizeMb: 64, inodes: 16_384, mode: 0o755 };
 
-const leave = async (directory: string, mounts: string, lock: number): Promise<void> => {
+const leave = async (directory: string, mounts: string, forget: () => void, lock: number): Promise<void> => {
   await unmount(mounts);
-  removeMounts(mounts);
+  forget();
   rmSync(directory, { recursive: true, force: true });
   closeSync(lock);
+};
+
+const LOCK_SUFFIX = '.lock';
+
+// An empty directory of the host for each server, and beside it a lock that tells whether the server lives. What dead ones left is removed on the way.
+const rootMounts = (id: string): { mounts: string; forget: () => void } => {
+  mkdirSync(ROOT_MOUNTS, { recursive: true, mode: 0o711 });
+  for (const name of readdirSync(ROOT_MOUNTS)) if (name.endsWith(LOCK_SUFFIX)) removeMounts(join(ROOT_MOUNTS, name));
+  const lockFile = join(ROOT_MOUNTS, `${id}${LOCK_SUFFIX}`);
+  const lock = tryLock(lockFile);
+  return {
+    mounts: join(ROOT_MOUNTS, id),
+    forget: () => {
+      if (lock !== null) closeSync(lock);
+      removeMounts(lockFile);
+    },
+  };
+};
+
+// The mounts went with their namespace. Nothing but an empty directory and its lock is removed here.
+const removeMounts = (lockFile: string): void => {
+  const lock = tryLock(lockFile);
+  if (lock === null) return;
+  try {
+    rmSync(lockFile);
+    rmdirSync(lockFile.slice(0, -LOCK_SUFFIX.length));
+    rmdirSync(ROOT_MOUNTS);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ENOTEMPTY')) log.warn({ err: error, name: basename(lockFile) }, 'a mount point could not be removed');
+  } finally {
+    closeSync(lock);
+  }
 };
 
 const removeDead = async (servers: string, recover: (runtimeDirectory: string) => Promise<void>): Promise<void> => {
@@ -82,23 +105,11 @@ const removeDead = async (servers: string, recover: (runtimeDirectory: string) =
     if (lock === null) continue;
     try {
       await recover(join(directory, RUNTIME));
-      removeMounts(Record.parse(JSON.parse(readFileSync(join(directory, RECORD), 'utf8'))).mounts);
     } catch (error) {
       log.warn({ err: error }, 'what a dead server left could not be removed completely');
     }
     rmSync(directory, { recursive: true, force: true });
     closeSync(lock);
     log.info({ server: name }, 'removed what a dead server left');
-  }
-};
-
-// The mounts went with their namespace: what is left are empty directories. Nothing but empty directories is removed here.
-const removeMounts = (mounts: string): void => {
-  try {
-    for (const name of readdirSync(mounts)) rmdirSync(join(mounts, name));
-    rmdirSync(mounts);
-    if (mounts.startsWith(`${ROOT_MOUNTS}/`)) rmdirSync(ROOT_MOUNTS);
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT', 'ENOTEMPTY')) log.warn({ err: error, name: basename(mounts) }, 'a mount point could not be removed');
   }
 };
