@@ -98,7 +98,7 @@ export class Sessions {
   async list(principal: Principal): Promise<Listing> {
     const mine = this.#live().filter((entry) => entry.principal === principal);
     return {
-      sandboxes: await Promise.all(mine.map((entry) => (entry.state === 'running' ? entry.session.entry() : entry.about))),
+      sandboxes: await Promise.all(mine.map(async (entry) => (entry.state === 'running' ? entry.session.entry() : entry.about))),
       quota: { used: this.#live().length, max: this.#options.maxSandboxes },
     };
   }

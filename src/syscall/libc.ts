@@ -107,7 +107,7 @@ const load = (): Libc => {
     // errno belongs to the thread that made the call and cannot be read from here: a failed call is asked again by its caller.
     callAsync: (name, args) =>
       new Promise((resolve, reject) =>
-        bound.get(name)!.async(...prefix(name), ...args, (error: unknown, result: Result) => (error ? reject(error as Error) : resolve([result, 0]))),
+        bound.get(name)!.async(...prefix(name), ...args, (error: unknown, result: Result) => (error ? reject(error) : resolve([result, 0]))),
       ),
   };
 };

@@ -50,7 +50,7 @@ export const allocate = (size: number): { address: bigint; bytes: Buffer } => {
   return { address: BigInt(address), bytes: Buffer.from(koffi.view(address, size)) };
 };
 
-type Launch = ((block: bigint) => number) & { async(block: bigint, done: (error: unknown, result: number) => void): void };
+type Launch = ((block: bigint) => number) & { async(block: bigint, done: (error: Error | null, result: number) => void): void };
 
 /**
  * The code as a function: filled while writable, then made executable and read-only.   man 2 mprotect
@@ -71,8 +71,8 @@ export const runBlock = (address: bigint): Promise<number> =>
   new Promise((resolve, reject) => {
     loaded ??= load();
     loaded.async(address, (error, result) => {
-      if (error) reject(error instanceof Error ? error : new Error(String(error)));
-      else if (result < 0) reject(new Error(`clone3: ${errnoName(-Number(result))}`));
-      else resolve(Number(result));
+      if (error) reject(error);
+      else if (result < 0) reject(new Error(`clone3: ${errnoName(-result)}`));
+      else resolve(result);
     });
   });

@@ -17,7 +17,7 @@ export interface OtherResult {
   readonly type: 'fifo' | 'device' | 'socket';
 }
 
-/** A file or directory, opened for reading; something that is not opened; or the path of something that only the sandbox sees. */
+/** A file or directory, opened for reading; something that is not opened; or the path of something that the tree does not have and only the sandbox may see. */
 export type Found = { readonly fd: Fd } | { readonly other: OtherResult } | { readonly inside: ByteString };
 
 /**
@@ -30,7 +30,8 @@ export const findThroughDoor = (door: Fd, path: ByteString, given: string): Foun
   try {
     fd = openInRoot(door, bytesOf(path), O_PATH);
   } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR') && leadsInside(door, path)) return { inside: path };
+    // A link may lead to what only the sandbox sees, and its pipes and sockets exist in its own kernel alone.
+    if (hasCode(error, 'ENOENT')) return { inside: path };
     throw error;
   }
   return withFd(fd, (handle) => open(door, handle, given));
@@ -52,24 +53,6 @@ const placeOf = (door: Fd, handle: Fd): ByteString => {
   const top = readlinkSync(pathOf(door), 'latin1');
   const place = readlinkSync(pathOf(handle), 'latin1');
   return top !== '/' && isAtOrBelow(place, top) ? place.slice(top.length) || '/' : place;
-};
-
-// Whether what the door does not have may exist inside: below a place that only the sandbox sees, or behind a link that may lead to one.
-const leadsInside = (door: Fd, path: ByteString): boolean => {
-  for (let name = path; ; name = posix.dirname(name)) {
-    const place = lookAt(door, posix.dirname(name), 0, (fd) => placeOf(door, fd));
-    if (place === null && name !== '/') continue;
-    if (place !== null && isOnlyInside(place)) return true;
-    return lookAt(door, name.replace(/(?<!\/)\/+$/, ''), O_NOFOLLOW, (fd) => fstatSync(fd).isSymbolicLink()) ?? false;
-  }
-};
-
-const lookAt = <T>(door: Fd, path: ByteString, flags: number, look: (fd: Fd) => T): T | null => {
-  try {
-    return withFd(openInRoot(door, bytesOf(path), O_PATH | flags), look);
-  } catch {
-    return null;
-  }
 };
 
 /** The directory that tells who `agent` is on the host: it owns it. */

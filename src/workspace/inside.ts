@@ -1,4 +1,4 @@
-/** What only a sandbox sees (`/proc`, `/sys`, `/dev`), read by commands that run in it as `agent`. What they print is as hostile as the files. */
+/** What only a sandbox sees (`/proc`, `/sys`, `/dev`, pipes and sockets that programs made), read by commands that run in it as `agent`. What they print is as hostile as the files. */
 import { isUtf8 } from 'node:buffer';
 import { readContent, type FileResult, type ImageResult, type Source, type Window } from './content.ts';
 import type { OtherResult } from './door.ts';
@@ -35,7 +35,7 @@ export const readInside = async (
   const name = bytes.toString();
   const { code, stdout } = await inside(['stat', '-L', '-c', '%f %s %Y', '--', name]);
   const status = code === 0 ? parseStatus(stdout) : null;
-  if (status === null) throw notFound(given, 'there is no such file or directory that a program inside could reach');
+  if (status === null) throw notFound(given, 'there is no such file or directory');
   if (status.type === 'directory') {
     const listed = await inside(['find', `${name}/.`, '-mindepth', '1', '-maxdepth', '1', '-printf', '%f\\0%y %s %m\\0']);
     return listEntries(parseEntries(listed.stdout.subarray(0, MOST_READ)), window, given, listed.stdout.length > MOST_READ);

@@ -72,10 +72,13 @@ describe('what only the sandbox sees', () => {
     ]);
   });
 
-  it('/dev/shm is in the tree, and nothing is run for it or for a path that does not exist', async () => {
-    const tree = plantTree({ '/dev/shm/f': 'here' });
-    expect(await tree.read('/dev/shm/f')).toMatchObject({ content: 'here' });
-    expect(await tree.refusal('/nothing/at/all')).toMatch(/^PATH_NOT_FOUND/);
+  it('/dev/shm is in the tree, and nothing is run for it', async () => {
+    expect(await plantTree({ '/dev/shm/f': 'here' }).read('/dev/shm/f')).toMatchObject({ content: 'here' });
+  });
+
+  it('a pipe that a program made exists in the kernel of the sandbox alone', async () => {
+    const inside: Inside = async () => ({ code: 0, stdout: Buffer.from('11a4 0 0\n') });
+    expect(await plantTree({}).read('/workspace/pipe', { inside })).toEqual({ type: 'fifo' });
   });
 
   it('an error of the run itself stays what it is', async () => {
