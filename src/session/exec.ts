@@ -28,6 +28,8 @@ export interface ExecOptions {
   readonly terminal: WindowSize | null;
   /** 0: none */
   readonly timeoutMs: number;
+  /** whether `follow` will be called at once: then the command waits for it from its first byte on */
+  readonly isFollowed: boolean;
   /** host directory of the outputs */
   readonly runDirectory: string;
   readonly outputs: Outputs;
@@ -71,6 +73,7 @@ export class Exec {
     const onSignal = (name: 'SIGINT' | 'SIGQUIT' | 'SIGTSTP'): void => void exec?.signal(constants.signals[name], 'foreground');
     const stdio = createStdio({ terminal, hasInput: stdin !== null || keepStdin, onSignal });
     const output = outputs.open(join(runDirectory, process.id), stdio.sources);
+    if (options.isFollowed) for (const stream of STREAMS) output.follow(stream, 0);
     try {
       const running = await options.start(process, stdio.io);
       exec = new Exec(options, stdio, output, running);
@@ -145,6 +148,11 @@ export class Exec {
         hint: 'start the command with `keep_stdin` or `tty`',
       });
     }
+  }
+
+  /** Gives bytes to the command's input and resolves when it has room for more; false when it takes none any more. */
+  async feed(bytes: Buffer): Promise<boolean> {
+    return this.#end === null && (await this.#stdio.input.feed(bytes));
   }
 
   closeInput(): void {

@@ -9,6 +9,8 @@ import { signalCharacters } from '../syscall/terminal.ts';
 export interface Input {
   /** Takes text for the command. It is read when the command reads; false when nobody can read it any more. */
   write(text: string): boolean;
+  /** Takes bytes for the command and resolves when they were handed over, so that its giver keeps pace with it; false when nobody can read them any more. */
+  feed(bytes: Buffer): Promise<boolean>;
   /** No more will come: the command sees the end of file. */
   end(): void;
   /** Gives up what was not read yet. */
@@ -16,7 +18,7 @@ export interface Input {
 }
 
 /** For a command that was started without input, or whose input has ended. */
-export const noInput: Input = { write: () => false, end: () => {}, discard: () => {} };
+export const noInput: Input = { write: () => false, feed: async () => false, end: () => {}, discard: () => {} };
 
 /** The write end of a pipe, which this takes over. A command that does not read all of it is no error. */
 export const pipeInput = (fd: Fd): Input => {
@@ -24,6 +26,7 @@ export const pipeInput = (fd: Fd): Input => {
   socket.on('error', () => socket.destroy());
   return {
     write: (text) => socket.writable && (socket.write(text), true),
+    feed: (bytes) => new Promise((resolve) => (socket.writable ? socket.write(bytes, (error) => resolve(!error)) : resolve(false))),
     end: () => void socket.end(),
     discard: () => void socket.destroy(),
   };
@@ -54,7 +57,16 @@ export const terminalInput = (master: Fd, onSignal: (signal: 'SIGINT' | 'SIGQUIT
     queue = queue.then(() => (isOpen ? type(bytes) : undefined)).catch(close);
     return isOpen;
   };
-  return { write: (text) => enqueue(Buffer.from(text)), end: () => void enqueue(Buffer.of(END_OF_TRANSMISSION)), discard: close };
+  return {
+    write: (text) => enqueue(Buffer.from(text)),
+    feed: async (bytes) => {
+      enqueue(bytes);
+      await queue;
+      return isOpen;
+    },
+    end: () => void enqueue(Buffer.of(END_OF_TRANSMISSION)),
+    discard: close,
+  };
 };
 
 interface Typed {

@@ -25,5 +25,7 @@ const UNIFIED = {
 export type Arch = 'x64' | 'arm64';
 export type SyscallName = keyof typeof UNIFIED | (keyof typeof X64 & keyof typeof ARM64);
 
+const NUMBERS = { x64: { ...UNIFIED, ...X64 }, arm64: { ...UNIFIED, ...ARM64 } } as const satisfies Record<Arch, Record<SyscallName, number>>;
+
 /** The number of a system call on `arch`, by default this machine's. */
-export const numberOf = (name: SyscallName, arch: Arch = process.arch as Arch): number => ({ ...UNIFIED, ...(arch === 'arm64' ? ARM64 : X64) })[name];
+export const numberOf = (name: SyscallName, arch: Arch = process.arch as Arch): number => NUMBERS[arch][name];

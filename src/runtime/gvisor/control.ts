@@ -1,4 +1,7 @@
-/** What is asked of a sandbox over its control socket: start it, run a program in it, signal, wait. Each call blocks a connection, so each exec has its own. */
+/**
+ * What is asked of a sandbox over its control socket: start it, run a program in it, signal, wait. Each call blocks a connection, so calls that go on
+ * at the same time have connections of their own; one that is free again is used again.
+ */
 import type { Fd } from '../../syscall/files.ts';
 import type { Exit, SignalTarget } from '../runtime.ts';
 import { ConnectionLost, ControlConnection, ControlError } from './urpc.ts';
@@ -8,17 +11,6 @@ export interface Started {
   pid(): number | null;
   readonly exit: Promise<Exit>;
 }
-
-/** Brings up `lo` and starts pid 1. Throws ControlError or ConnectionLost. */
-export const startSandbox = async (socket: string, id: string): Promise<void> => {
-  const connection = new ControlConnection(socket);
-  try {
-    await connection.call('containerManager.SetNetworkArgs', LOOPBACK);
-    await connection.call('containerManager.StartRoot', id);
-  } finally {
-    connection.close();
-  }
-};
 
 /** A program of ours to be run inside as uid 0. */
 export interface Program {
@@ -31,56 +23,91 @@ export interface Program {
   readonly isTerminal: boolean;
 }
 
-/** Runs a program inside. */
-export const execute = async (socket: string, id: string, { image, capabilities, descriptors, isTerminal }: Program): Promise<Started> => {
-  const connection = new ControlConnection(socket);
-  try {
-    const pid = Number(
-      await connection.call('containerManager.ExecuteAsync', executionOf(id, capabilities, descriptors.length, isTerminal), [...descriptors, image]),
-    );
-    const exit = connection.call('containerManager.WaitPID', { PID: pid, CID: id }).then((status) => exitOf(Number(status)));
-    exit.catch(() => undefined).finally(() => connection.close());
-    return { pid: () => pid, exit };
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
-};
+/** How many connections wait for their next call. */
+const MOST_IDLE = 4;
 
-/** Sends a signal to the group that a process inside leads, or to its terminal's foreground group. A process that is gone is no error. */
-export const signalInside = async (socket: string, id: string, pid: number, signal: number, target: SignalTarget): Promise<void> => {
-  const connection = new ControlConnection(socket);
-  try {
-    await connection.call('containerManager.Signal', { CID: id, Signo: signal, PID: pid, Mode: MODES[target] });
-  } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
-  } finally {
-    connection.close();
-  }
-};
+export class Control {
+  readonly #socket: string;
+  readonly #id: string;
+  readonly #idle: ControlConnection[] = [];
+  #isClosed = false;
 
-/** How many processes live inside, pid 1 left out. */
-export const countProcesses = async (socket: string, id: string): Promise<number> => {
-  const connection = new ControlConnection(socket);
-  try {
-    const processes = await connection.call('containerManager.Processes', id);
+  /** `socket` is the path of the control socket of the sandbox `id`. */
+  constructor(socket: string, id: string) {
+    this.#socket = socket;
+    this.#id = id;
+  }
+
+  /** Brings up `lo` and starts pid 1. Throws ControlError or ConnectionLost. */
+  async start(): Promise<void> {
+    await this.#call('containerManager.SetNetworkArgs', LOOPBACK);
+    await this.#call('containerManager.StartRoot', this.#id);
+  }
+
+  /** Runs a program inside. Throws ControlError, ConnectionLost, or SyscallError where nobody listens. */
+  async execute({ image, capabilities, descriptors, isTerminal }: Program): Promise<Started> {
+    const connection = this.#lease();
+    try {
+      const execution = executionOf(this.#id, capabilities, descriptors.length, isTerminal);
+      const pid = Number(await connection.call('containerManager.ExecuteAsync', execution, [...descriptors, image]));
+      const exit = connection.call('containerManager.WaitPID', { PID: pid, CID: this.#id }).then((status) => exitOf(Number(status)));
+      void exit.catch(() => undefined).finally(() => this.#giveBack(connection));
+      return { pid: () => pid, exit };
+    } catch (error) {
+      this.#giveBack(connection);
+      throw error;
+    }
+  }
+
+  /** Sends a signal to the group that a process inside leads, or to its terminal's foreground group. A process that is gone is no error. */
+  async signal(pid: number, signal: number, target: SignalTarget): Promise<void> {
+    try {
+      await this.#call('containerManager.Signal', { CID: this.#id, Signo: signal, PID: pid, Mode: MODES[target] });
+    } catch (error) {
+      if (!(error instanceof ControlError)) throw error;
+    }
+  }
+
+  /** How many processes live inside, pid 1 left out. */
+  async countProcesses(): Promise<number> {
+    const processes = await this.#call('containerManager.Processes', this.#id);
     return Array.isArray(processes) ? processes.length - 1 : 0;
-  } finally {
-    connection.close();
   }
-};
 
-/** Resolves when the sandbox has ended, however. */
-export const untilEnded = async (socket: string, id: string): Promise<void> => {
-  const connection = new ControlConnection(socket);
-  try {
-    await connection.call('containerManager.Wait', id);
-  } catch (error) {
-    if (!(error instanceof ConnectionLost || error instanceof ControlError)) throw error;
-  } finally {
-    connection.close();
+  /** Resolves when the sandbox has ended, however. */
+  async untilEnded(): Promise<void> {
+    try {
+      await this.#call('containerManager.Wait', this.#id);
+    } catch (error) {
+      if (!(error instanceof ConnectionLost || error instanceof ControlError)) throw error;
+    }
   }
-};
+
+  /** Gives up the connections that wait. */
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+
+  async #call(method: string, argument: unknown): Promise<unknown> {
+    const connection = this.#lease();
+    try {
+      return await connection.call(method, argument);
+    } finally {
+      this.#giveBack(connection);
+    }
+  }
+
+  #lease(): ControlConnection {
+    for (let connection = this.#idle.pop(); connection; connection = this.#idle.pop()) if (connection.isOpen) return connection;
+    return new ControlConnection(this.#socket);
+  }
+
+  #giveBack(connection: ControlConnection): void {
+    if (connection.isOpen && !this.#isClosed && this.#idle.length < MOST_IDLE) this.#idle.push(connection);
+    else connection.close();
+  }
+}
 
 const MODES: Readonly<Record<SignalTarget, number>> = { foreground: 2, group: 3 };
 

@@ -8,7 +8,7 @@ import { hasCode } from '../../syscall/call.ts';
 import { sealedProgram } from '../../syscall/elf.ts';
 import { createPipe } from '../../syscall/pipe.ts';
 import { SandboxGone, StartError, type Exit, type Io, type ProcessSpec, type Running, type SignalTarget } from '../runtime.ts';
-import { execute, signalInside, type Program, type Started } from './control.ts';
+import type { Program, Started } from './control.ts';
 import { censusProgram, GATE_CAPABILITIES, gateProgram, killProgram, populatedIn } from './gate.ts';
 import type { Sandbox } from './sandbox.ts';
 import { ConnectionLost, ControlError } from './urpc.ts';
@@ -82,8 +82,8 @@ const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (wri
 type Execute = (sandbox: Sandbox, program: Program) => Promise<Started>;
 type Signal = (sandbox: Sandbox, pid: number, signal: number, target: SignalTarget) => Promise<void>;
 
-const EXECUTE: Record<Channel, Execute> = { socket: ({ socket, id }, program) => execute(socket, id, program), cli: executeByCli };
-const SIGNAL: Record<Channel, Signal> = { socket: ({ socket, id }, ...rest) => signalInside(socket, id, ...rest), cli: signalByCli };
+const EXECUTE: Record<Channel, Execute> = { socket: ({ control }, program) => control.execute(program), cli: executeByCli };
+const SIGNAL: Record<Channel, Signal> = { socket: ({ control }, ...rest) => control.signal(...rest), cli: signalByCli };
 
 const run = async (sandbox: Sandbox, bytes: Buffer, program: Omit<Program, 'image'>, channel: Channel): Promise<Started> => {
   const image = sealedProgram('cellwall', bytes);

@@ -7,7 +7,6 @@ import { unmount } from '../../syscall/mounts.ts';
 import { becomeSubreaper } from '../../syscall/process.ts';
 import type { Bundle, Io, ProcessSpec, Running, Runtime, SandboxId, Usage, RuntimeOptions } from '../runtime.ts';
 import { createSandbox, type Sandbox } from './sandbox.ts';
-import { countProcesses } from './control.ts';
 import { backgroundOf, executeIn, type Channel } from './execution.ts';
 import { checkControl } from './selftest.ts';
 
@@ -52,7 +51,7 @@ export const createGvisor = ({ directory, runsc, cacheDir }: RuntimeOptions): Ru
 
     exec: async (id: SandboxId, process: ProcessSpec, io: Io): Promise<Running> => executeIn(find(id), process, io, (await channel) ?? 'socket'),
     ended: (id: SandboxId) => find(id).ended,
-    usage: async (id: SandboxId): Promise<Usage> => ({ ...find(id).usage(), pids: await countProcesses(find(id).socket, id) }),
+    usage: async (id: SandboxId): Promise<Usage> => ({ ...find(id).usage(), pids: await find(id).control.countProcesses() }),
 
     background: async (id: SandboxId) => backgroundOf(find(id), (await channel) ?? 'socket'),
 

@@ -9,7 +9,7 @@ import { createPipe } from '../../syscall/pipe.ts';
 import { openProcess, waitForEnd, type Child } from '../../syscall/process.ts';
 import { INIT_NAME, type Bundle, type Ending, type SandboxId, type Usage } from '../runtime.ts';
 import { lastLines, runRunsc } from './cli.ts';
-import { startSandbox, untilEnded } from './control.ts';
+import { Control } from './control.ts';
 import { CGROUP_MOUNT } from './gate.ts';
 import { initProgram } from './init.ts';
 import { prepareLimits, type Limits } from './limits.ts';
@@ -36,7 +36,7 @@ export interface Sandbox {
   /** flags of every call of runsc for this sandbox */
   readonly flags: readonly string[];
   readonly logFile: string;
-  readonly socket: string;
+  readonly control: Control;
   readonly programs: Bundle['programs'];
   /** names of cgroups inside whose execs have ended; the oldest first */
   readonly staleGroups: Set<string>;
@@ -59,10 +59,12 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
   const limits = prepareLimits(id, bundle, groups, directory);
   const pipe = createPipe();
   let processes: readonly Child[] = [];
+  let control: Control | null = null;
   let isDestroyed = false;
 
   const destroy = async (): Promise<void> => {
     isDestroyed = true;
+    control?.close();
     closeSync(pipe.write);
     await endProcesses(processes.length > 0 ? processes : strayProcesses(root, id));
     await limits.remove();
@@ -87,16 +89,17 @@ export const createSandbox = async (options: SandboxOptions): Promise<Sandbox> =
     const { sandboxPid, goferPid, controlSocket } = await readState(root, id);
     processes = [sandboxPid, ...(goferPid === null ? [] : [goferPid])].map(openProcess);
     const sentry = processes[0]!;
-    await inTime(startSandbox(controlSocket, id), START_DEADLINE_MS, signal);
+    control = new Control(controlSocket, id);
+    await inTime(control.start(), START_DEADLINE_MS, signal);
     limits.watch(sentry);
-    const ended = untilEnded(controlSocket, id).then(() => (isDestroyed ? DESTROYED : endingOf(sentry, limits, logFile)));
+    const ended = control.untilEnded().then(() => (isDestroyed ? DESTROYED : endingOf(sentry, limits, logFile)));
     ended.catch(() => undefined);
     return {
       id,
       runsc,
       flags,
       logFile,
-      socket: controlSocket,
+      control,
       programs: bundle.programs,
       staleGroups: new Set(),
       usage: limits.usage,

@@ -11,7 +11,7 @@ import { log } from '../../log.ts';
 import { O_CLOEXEC, O_RDONLY, SIGKILL } from '../../syscall/constants.ts';
 import { programOf, sealedProgram } from '../../syscall/elf.ts';
 import { createPipe } from '../../syscall/pipe.ts';
-import { execute, signalInside } from './control.ts';
+import type { Control } from './control.ts';
 import type { Channel } from './execution.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -48,33 +48,33 @@ const test = async (sandbox: Sandbox): Promise<Channel> => {
 const SAYS = 'cellwall';
 const CODE = 7;
 
-const runsAndTells = async ({ socket, id }: Sandbox): Promise<void> => {
+const runsAndTells = async ({ control }: Sandbox): Promise<void> => {
   const program = programOf([
     { call: 'write', args: [1, SAYS, SAYS.length] },
     { call: 'exit_group', args: [CODE] },
   ]);
-  const { exit, stdout } = await runProgram(socket, id, program);
+  const { exit, stdout } = await runProgram(control, program);
   const [{ code, signal }, said] = await Promise.all([exit, stdout]);
   if (code !== CODE || signal !== null || said !== SAYS)
     throw new Error(`a program that says "${SAYS}" and exits with ${CODE}: exit ${code}, signal ${signal}, said ${JSON.stringify(said)}`);
 };
 
-const waitsAndSignals = async ({ socket, id }: Sandbox): Promise<void> => {
+const waitsAndSignals = async ({ control }: Sandbox): Promise<void> => {
   const day = Buffer.alloc(16);
   day.writeBigInt64LE(86_400n);
-  const { exit, pid } = await runProgram(socket, id, programOf([{ call: 'nanosleep', args: [day, 0] }]));
-  await signalInside(socket, id, pid() ?? 0, SIGKILL, 'group');
+  const { exit, pid } = await runProgram(control, programOf([{ call: 'nanosleep', args: [day, 0] }]));
+  await control.signal(pid() ?? 0, SIGKILL, 'group');
   const { code, signal } = await exit;
   if (code !== null || signal !== SIGKILL) throw new Error(`a program that was killed: exit ${code}, signal ${signal}`);
 };
 
-const runProgram = async (socket: string, id: string, program: Buffer) => {
+const runProgram = async (control: Control, program: Buffer) => {
   const image = sealedProgram('cellwall', program);
   const stdin = openSync('/dev/null', O_RDONLY | O_CLOEXEC);
   const output = createPipe();
   const stdout = buffer(new Socket({ fd: output.read, readable: true, writable: false })).then(String);
   try {
-    return { ...(await execute(socket, id, { image, capabilities: [], descriptors: [stdin, output.write, output.write], isTerminal: false })), stdout };
+    return { ...(await control.execute({ image, capabilities: [], descriptors: [stdin, output.write, output.write], isTerminal: false })), stdout };
   } finally {
     for (const fd of [image, stdin, output.write]) closeSync(fd);
   }

@@ -47,6 +47,10 @@ export class ControlConnection {
     return turn;
   }
 
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
   close(): void {
     this.#socket.destroy();
   }
