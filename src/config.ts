@@ -18,7 +18,12 @@ interface About {
   readonly flag?: string;
   /** whether the value names something in the file system */
   readonly path?: true;
+  /** the one value that is a word of its own and no path */
+  readonly word?: string;
 }
+
+/** What stands for "no directory" where a context may be named. */
+export const NO_CONTEXT = 'none';
 
 const about = z.registry<About>();
 // A schema of its own for each option: the registry keeps one description a schema.
@@ -27,7 +32,12 @@ const name = () => z.string().min(1);
 
 /** The table of options: the key in the file; from it the option's and the twin's names; the type; the help. */
 const OPTIONS = z.strictObject({
-  context: path().exactOptional().register(about, { value: 'DIR', path: true, help: 'directory that is copied into a sandbox when its client names none' }),
+  context: path().exactOptional().register(about, {
+    value: 'DIR',
+    path: true,
+    word: NO_CONTEXT,
+    help: 'directory that is copied into a sandbox when its client names none; `none`: no directory',
+  }),
   allowRoot: z.array(path()).register(about, { value: 'DIR', path: true, help: 'a further directory in which clients may choose a context (repeatable)' }),
   policy: name().register(about, { value: 'NAME', help: 'policy of a sandbox when its client names none (default: offline)' }),
   policies: path().exactOptional().register(about, { value: 'DIR', path: true, help: 'directory with more policies; it must be writable by nobody else' }),
@@ -75,9 +85,9 @@ export const options: readonly Option[] = Object.entries(OPTIONS.shape).map(([ke
 
 /**
  * Puts the configuration together. `given` holds what the command line says, as text by key (`true` for a switch, a list for what is
- * repeatable), and the file to read under `config`. Throws ConfigError.
+ * repeatable), and the file to read under `config`; `defaults` go before those that hold for every command. Throws ConfigError.
  */
-export const loadConfig = (given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv, cwd: string): Config => {
+export const loadConfig = (given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv, cwd: string, defaults: Partial<Config> = {}): Config => {
   const { config, ...flags } = given;
   const named = typeof config === 'string' ? config : env.CELLWALL_CONFIG || undefined;
   const home = homeDirs(env);
@@ -91,6 +101,7 @@ export const loadConfig = (given: Readonly<Record<string, unknown>>, env: NodeJS
       logLevel: 'info',
       stateDir: home.state,
       cacheDir: home.cache,
+      ...defaults,
     },
     named === undefined ? readFile(join(home.config, 'config.json'), false) : readFile(resolve(cwd, named), true),
     checked(fromText(twins(env)), cwd, (key) => twinOf(key)),
@@ -165,7 +176,8 @@ const checked = (layer: Layer, base: string, nameOf: (key: string) => string): L
       if (schema === undefined) throw new ConfigError(`${nameOf(key)}: there is no such setting; there are ${Object.keys(OPTIONS.shape).join(', ')}`);
       const parsed = z.strictObject({ [key]: schema }).safeParse({ [key]: value });
       if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${issuesOf(parsed.error, { [key]: value })[0]?.message}`);
-      return [key, about.get(schema)?.path ? absolute(value, base) : value];
+      const { path: isPath, word } = about.get(schema)!;
+      return [key, isPath && value !== word ? absolute(value, base) : value];
     }),
   );
 

@@ -1,7 +1,7 @@
 /** Which directories of the host may be copied into sandboxes, and which is when none is named (contract: "Command line"). */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Config } from '../config.ts';
+import { NO_CONTEXT, type Config } from '../config.ts';
 import type { Contexts } from '../session/sessions.ts';
 import { implicitRootRefusal } from '../workspace/roots.ts';
 import type { Surroundings } from './index.ts';
@@ -16,12 +16,13 @@ export const contextsOf = (
   clientRoots: readonly string[] = [],
 ): Contexts => {
   const { context, allowRoot } = config;
-  const operator = [...(context === undefined ? [] : [context]), ...allowRoot];
+  const named = context === undefined || context === NO_CONTEXT ? [] : [context];
+  const isOpen = context === undefined && allowRoot.length === 0;
   const roots = clientRoots.flatMap(pathOfRoot).filter(isHarmless);
-  const project = env['CLAUDE_PROJECT_DIR'];
-  const own = context ?? [project, ...(operator.length === 0 ? roots : []), cwd].find((path) => path !== undefined && path !== '' && isHarmless(path)) ?? null;
-  const others = operator.length === 0 ? roots : roots.length === 0 ? allowRoot : narrowed(allowRoot, roots);
-  return { default: own, allowed: { roots: [...(own === null ? [] : [own]), ...others], operator } };
+  const implicit = context === undefined ? [env['CLAUDE_PROJECT_DIR'], ...(isOpen ? roots : []), cwd] : [];
+  const own = named[0] ?? implicit.find((path) => path !== undefined && path !== '' && isHarmless(path)) ?? null;
+  const others = isOpen ? roots : roots.length === 0 ? allowRoot : narrowed(allowRoot, roots);
+  return { default: own, allowed: { roots: [...(own === null ? [] : [own]), ...others], operator: [...named, ...allowRoot] } };
 };
 
 const isHarmless = (path: string): boolean => implicitRootRefusal(path) === null;

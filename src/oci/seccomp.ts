@@ -8,7 +8,7 @@ import type { Seccomp, SyscallArgument, SyscallRule } from './spec.ts';
 export const seccompOf = ({ nested_namespaces: nested, runtime }: Policy): Seccomp => ({
   defaultAction: 'SCMP_ACT_ALLOW',
   architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_AARCH64'],
-  syscalls: [...NEVER_NEEDED, ...(nested.allow ? [] : [...NAMESPACES, ...UNSEEN_FLAGS[runtime.name]])],
+  syscalls: [...NEVER_NEEDED[runtime.name], ...(nested.allow ? [] : [...NAMESPACES[runtime.name], ...UNSEEN_FLAGS[runtime.name]])],
 });
 
 const EPERM = 1;
@@ -28,8 +28,8 @@ const equalsInt = (index: number, value: number): SyscallArgument => ({ index, o
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
 
-/** Refused under every policy. */
-const NEVER_NEEDED: readonly SyscallRule[] = [
+/** Refused under every policy by the host's kernel. */
+const NEVER_NEEDED_NATIVE: readonly SyscallRule[] = [
   // Keyrings are shared by all that have the same uid, across sandboxes of one host (CVE-2016-0728, CVE-2014-9529).
   refused(['keyctl', 'add_key', 'request_key']),
   // Code of the program's own in the kernel (CVE-2020-8835, CVE-2021-3490).
@@ -61,16 +61,20 @@ const NEVER_NEEDED: readonly SyscallRule[] = [
   refused(['ioctl'], equalsInt(1, TIOCLINUX)),
 ];
 
+/** gVisor's kernel has none of these, or gives them to nobody without capabilities; and it compiles the filter anew for every exec, 0.1 ms a rule. */
+const NEVER_NEEDED: Readonly<Record<Policy['runtime']['name'], readonly SyscallRule[]>> = { native: NEVER_NEEDED_NATIVE, gvisor: [] };
+
 /** CLONE_NEW* of man 2 clone; CLONE_NEWTIME is no flag of clone, its bit is part of the exit signal there. */
-const CLONE_NAMESPACES: Readonly<Record<string, number>> = {
+const CLONE_NEWUSER = 0x10000000;
+const CLONE_NAMESPACES = {
   CLONE_NEWNS: 0x00020000,
   CLONE_NEWCGROUP: 0x02000000,
   CLONE_NEWUTS: 0x04000000,
   CLONE_NEWIPC: 0x08000000,
-  CLONE_NEWUSER: 0x10000000,
+  CLONE_NEWUSER,
   CLONE_NEWPID: 0x20000000,
   CLONE_NEWNET: 0x40000000,
-};
+} as const;
 
 // man 2 ptrace
 const PTRACE_SYSCALL = 24;
@@ -79,7 +83,7 @@ const PTRACE_SEIZE = 0x4206;
 const PTRACE_O_TRACESECCOMP = 0x80;
 
 /** Refused unless the policy grants `nested_namespaces`: in a user namespace of its own a program holds every capability. */
-const NAMESPACES: readonly SyscallRule[] = [
+const NAMESPACES_NATIVE: readonly SyscallRule[] = [
   // Leaves or enters namespaces.
   refused(['unshare', 'setns']),
   // Makes or changes mounts, the old way and the new one.
@@ -88,6 +92,12 @@ const NAMESPACES: readonly SyscallRule[] = [
   // A child in namespaces of its own; one rule a flag, because a rule's arguments all have to hold.
   ...Object.values(CLONE_NAMESPACES).map((flag) => refused(['clone'], hasBits(0, flag))),
 ];
+
+/** In gVisor it is enough that no program comes to a user namespace of its own: without one it has no capability, and all else but CLONE_NEWNS asks for one. */
+const NAMESPACES: Readonly<Record<Policy['runtime']['name'], readonly SyscallRule[]>> = {
+  native: NAMESPACES_NATIVE,
+  gvisor: [refused(['unshare', 'setns']), refused(['clone'], hasBits(0, CLONE_NEWUSER)), refused(['clone'], hasBits(0, CLONE_NAMESPACES.CLONE_NEWNS))],
+};
 
 /**
  * clone3 keeps its flags in memory, where no filter sees them. ENOSYS makes the C library take clone instead; any other answer ends the making of threads.

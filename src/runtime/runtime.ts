@@ -60,9 +60,18 @@ export interface Running {
   killAll(): Promise<void>;
 }
 
+/** What could not be started: there is no such program; it is there and cannot be run; or something else was in the way. */
+export type StartFlaw = 'missing' | 'unusable' | 'other';
+
 /** Why a program could not be started: an error of the caller's, told as EXEC_FAILED. */
 export class StartError extends Error {
   override readonly name = 'StartError';
+  readonly flaw: StartFlaw;
+
+  constructor(message: string, flaw: StartFlaw) {
+    super(message);
+    this.flaw = flaw;
+  }
 }
 
 /** The sandbox went away under a program. */

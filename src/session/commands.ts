@@ -9,11 +9,12 @@ import type { Ending, ProcessSpec, Runtime } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import type { WindowSize } from '../syscall/terminal.ts';
 import type { Assembly } from './assembly.ts';
+import { attach, type Attachment, type AttachInput } from './attachment.ts';
 import type { Clock } from './clock.ts';
 import { Exec, OUTPUT_ROOT } from './exec.ts';
 import { Execs } from './execs.ts';
 import { newExecId } from './ids.ts';
-import type { Outputs, Stream } from './output.ts';
+import type { Outputs, Take } from './output.ts';
 import type { ExecInput, ExecResult, WaitInput } from './requests.ts';
 
 export interface CommandsOptions {
@@ -28,9 +29,6 @@ export interface CommandsOptions {
   /** resolves when the sandbox has ended by itself */
   readonly sandboxEnd: Promise<Ending>;
 }
-
-/** Takes the output of a command as it comes. */
-export type Take = (stream: Stream, bytes: Buffer) => void | Promise<void>;
 
 export const WORKSPACE = '/workspace';
 const DEFAULT_TIMEOUT_MS = 120_000;
@@ -59,7 +57,7 @@ export class Commands {
 
   /** Runs a command until it ends or `wait_ms` is over. A cancellation meanwhile ends the command. Throws EXEC_FAILED, LIMIT_EXCEEDED, SandboxGone. */
   async exec(input: ExecInput, signal: AbortSignal, take?: Take): Promise<ExecResult> {
-    const exec = await this.#start(input);
+    const exec = await this.#start(input, take !== undefined);
     const cancel = (): void => void exec.kill('canceled');
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
@@ -81,9 +79,16 @@ export class Commands {
     return this.#tell(exec, input, signal, take);
   }
 
+  /** Runs a command to its end on its caller's own streams, in pieces of any bytes. A cancellation, or a stream that cannot go on, ends the command. */
+  async attach(input: AttachInput, attachment: Attachment, signal: AbortSignal): Promise<ExecResult> {
+    const exec = await this.#start({ ...input, keep_stdin: true }, true);
+    await attach(exec, attachment, signal);
+    return exec.result(1);
+  }
+
   /** Runs a program inside for the server's own ends and gives its bounded output; nothing of it stays. */
   async look(argv: readonly string[], signal: AbortSignal): Promise<{ code: number | null; stdout: Buffer }> {
-    const exec = await this.#start({ argv: [...argv], timeout_ms: LOOK_TIMEOUT_MS });
+    const exec = await this.#start({ argv: [...argv], timeout_ms: LOOK_TIMEOUT_MS }, true);
     const cancel = (): void => void exec.kill('canceled');
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -102,7 +107,7 @@ export class Commands {
     for (const exec of this.running) exec.abandon('canceled');
   }
 
-  async #start(input: ExecInput): Promise<Exec> {
+  async #start(input: ExecInput, isFollowed: boolean): Promise<Exec> {
     const { runtime, key, assembly, outputs, clock, sandboxEnd } = this.#options;
     const { tty = false, keep_stdin: keepStdin = false } = input;
     const exec = await Exec.start({
@@ -111,6 +116,7 @@ export class Commands {
       keepStdin: keepStdin || tty,
       terminal: tty ? windowOf(input) : null,
       timeoutMs: this.#timeoutOf(input),
+      isFollowed,
       runDirectory: assembly.runDirectory,
       outputs,
       clock,

@@ -10,7 +10,7 @@ import { SIGKILL } from '../syscall/constants.ts';
 import type { WindowSize } from '../syscall/terminal.ts';
 import type { Clock } from './clock.ts';
 import { excerptsOf } from './excerpt.ts';
-import { STREAMS, type Output, type Outputs, type Stream } from './output.ts';
+import { STREAMS, type Output, type Outputs, type Stream, type Take } from './output.ts';
 import { Follower } from './follower.ts';
 import type { ExecResult, ExecStatus } from './requests.ts';
 import { createStdio, type Stdio } from './stdio.ts';
@@ -50,6 +50,8 @@ interface End {
 
 /** How often a followed command is asked for what it wrote. */
 const FOLLOW_MS = 30;
+/** How often it is asked once it has ended: the first time what a command that had to wait left in its pipe may not have been taken out. */
+const ROUNDS_AFTER_END = 2;
 
 export class Exec {
   readonly id: string;
@@ -175,16 +177,20 @@ export class Exec {
    * Reads on from what was told last, without a bound, and hands each part on in order; the command waits when it is far ahead.
    * Resolves when the command has ended and all of it was handed on, or when `signal` fires.
    */
-  async follow(take: (stream: Stream, bytes: Buffer) => void | Promise<void>, signal: AbortSignal): Promise<void> {
+  async follow(take: Take, signal: AbortSignal): Promise<void> {
     const followers = STREAMS.map((stream) => new Follower(stream, this.#delivered[stream], this.#output));
-    for (let isLast = false; !isLast && !signal.aborted;) {
-      isLast = await Promise.race([this.ended.then(() => true), sleep(FOLLOW_MS, false)]);
-      const streams = await this.#output.sync();
-      try {
-        for (const follower of followers) await follower.advance(streams[follower.stream], take);
-      } finally {
-        for (const stream of STREAMS) closeSync(streams[stream].fd);
+    try {
+      for (let rounds = 0; rounds < ROUNDS_AFTER_END && !signal.aborted;) {
+        if (await Promise.race([this.ended.then(() => true), sleep(FOLLOW_MS, false)])) rounds += 1;
+        const streams = await this.#output.sync();
+        try {
+          for (const follower of followers) await follower.advance(streams[follower.stream], take);
+        } finally {
+          for (const stream of STREAMS) closeSync(streams[stream].fd);
+        }
       }
+    } finally {
+      for (const { stop } of followers) stop();
     }
   }
 

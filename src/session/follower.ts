@@ -1,6 +1,6 @@
 /** Reads a stream from one position to its end, in order and whole, while it is written. */
 import { readSync } from 'node:fs';
-import type { Output, Stream, StreamState } from './output.ts';
+import type { Output, Stream, StreamState, Take } from './output.ts';
 
 /** Most that is handed on at once. */
 const CHUNK = 64 * 1024;
@@ -19,7 +19,7 @@ export class Follower {
   }
 
   /** Hands on what is new. What was left out before it was followed is told as a line. */
-  async advance(state: StreamState, take: (stream: Stream, bytes: Buffer) => void | Promise<void>): Promise<void> {
+  async advance(state: StreamState, take: Take): Promise<void> {
     while (this.#position < state.total) {
       const { total, headEnd, tailStart, fd, fileSize } = state;
       if (this.#position >= headEnd && this.#position < tailStart) {
@@ -36,4 +36,7 @@ export class Follower {
     }
     this.#output.follow(this.stream, this.#position);
   }
+
+  /** The command waits for nobody any more. */
+  readonly stop = (): void => this.#output.follow(this.stream, Infinity);
 }

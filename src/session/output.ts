@@ -23,6 +23,8 @@ export interface Reply {
 
 export const STREAMS = ['stdout', 'stderr'] as const;
 export type Stream = (typeof STREAMS)[number];
+/** Takes the output of a command as it comes; what it returns is waited for. */
+export type Take = (stream: Stream, bytes: Buffer) => void | Promise<void>;
 export type Streams = Readonly<Record<Stream, StreamState>>;
 
 /** Where a stream comes from: the read end of a pipe, or a terminal's master. */
@@ -35,7 +37,7 @@ export interface Source {
 export interface Output {
   /** what has been written up to now, all that the pipes hold included; each stream's descriptor is the caller's to close */
   sync(): Promise<Streams>;
-  /** says how far a follower has read a stream: from now on the command waits for it when it is far behind */
+  /** says how far a follower has read a stream: from now on the command waits for it when it is far behind; Infinity: it waits for nobody */
   follow(stream: Stream, position: number): void;
   /** stops reading; files stay */
   forget(): void;

@@ -5,7 +5,9 @@ import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
 import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
-import { Commands, WORKSPACE, type CommandsOptions, type Take } from './commands.ts';
+import type { Attachment, AttachInput } from './attachment.ts';
+import { Commands, WORKSPACE, type CommandsOptions } from './commands.ts';
+import type { Take } from './output.ts';
 import type { Created, ExecInput, ExecResult, Listing, WaitInput } from './requests.ts';
 
 export interface SessionOptions extends Omit<CommandsOptions, 'sandboxEnd'> {
@@ -92,6 +94,11 @@ export class Session {
   /** Waits for a command that runs, and gives it input or signals. Throws EXEC_NOT_FOUND, SANDBOX_FAILED. */
   wait(input: WaitInput, signal: AbortSignal, take?: Take): Promise<ExecResult> {
     return this.#call(() => this.#commands.wait(input, signal, take));
+  }
+
+  /** Runs a command to its end on the caller's own streams; `wait` reaches it meanwhile. Throws what exec throws, and what its streams do. */
+  attach(input: AttachInput, attachment: Attachment, signal: AbortSignal): Promise<ExecResult> {
+    return this.#call(() => this.#commands.attach(input, attachment, signal));
   }
 
   /** Reads a file or directory as a program inside would find it. Throws PATH_NOT_FOUND, PATH_REFUSED, NOT_TEXT. */

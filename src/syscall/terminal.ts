@@ -1,7 +1,7 @@
 /** Pseudo-terminals: a master that the server holds and a slave that a program gets.   man 7 pty, man 2 ioctl_tty */
 import { closeSync, openSync } from 'node:fs';
-import { call } from './call.ts';
-import { O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDWR, TCGETS, TIOCGPTPEER, TIOCSPTLCK, TIOCSWINSZ } from './constants.ts';
+import { call, hasCode } from './call.ts';
+import { BRKINT, ECHO, ECHONL, ICANON, ICRNL, IEXTEN, IGNBRK, IGNCR, INLCR, ISIG, ISTRIP, IXON, OPOST, O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDWR, PARMRK, TCGETS, TCSETS, TIOCGPTPEER, TIOCSPTLCK, TIOCSWINSZ, VMIN, VTIME } from './constants.ts';
 import type { Fd } from './files.ts';
 
 export interface Terminal {
@@ -36,15 +36,55 @@ export const resizeTerminal = (master: Fd, { rows, cols }: WindowSize): void => 
   call('ioctl', master, TIOCSWINSZ, size);
 };
 
-const SIGNAL_CHARACTERS = { 0: 'SIGINT', 1: 'SIGQUIT', 10: 'SIGTSTP' } as const; // places of VINTR, VQUIT and VSUSP in c_cc
-const C_LFLAG_OFFSET = 12;
-const C_CC_OFFSET = 17;
-const ISIG = 1;
+/**
+ * Lets every typed byte through as it is, unseen by this terminal, and every printed one too. Returns what brings it back to how it was.
+ * man 3 termios, cfmakeraw
+ */
+export const makeRaw = (terminal: Fd): (() => void) => {
+  const before = settingsOf(terminal);
+  const raw = Buffer.from(before);
+  for (const [field, flags] of COOKED) raw.writeUInt32LE((raw.readUInt32LE(field) & ~flags) >>> 0, field);
+  raw[C_CC + VMIN] = 1;
+  raw[C_CC + VTIME] = 0;
+  call('ioctl', terminal, TCSETS, raw);
+  return () => restore(terminal, before);
+};
+
+// One that was hung up meanwhile (EIO) is nobody's any more.
+const restore = (terminal: Fd, settings: Buffer): void => {
+  try {
+    call('ioctl', terminal, TCSETS, settings);
+  } catch (error) {
+    if (!hasCode(error, 'EIO')) throw error;
+  }
+};
 
 /** Which typed bytes mean a signal now, as the terminal's settings have it; none while a program has turned that off.   man 3 termios, ISIG */
 export const signalCharacters = (master: Fd): ReadonlyMap<number, 'SIGINT' | 'SIGQUIT' | 'SIGTSTP'> => {
-  const settings = Buffer.alloc(64);
-  call('ioctl', master, TCGETS, settings);
-  if ((settings.readUInt32LE(C_LFLAG_OFFSET) & ISIG) === 0) return new Map();
-  return new Map(Object.entries(SIGNAL_CHARACTERS).map(([place, signal]) => [settings[C_CC_OFFSET + Number(place)]!, signal]));
+  const settings = settingsOf(master);
+  if ((settings.readUInt32LE(C_LFLAG) & ISIG) === 0) return new Map();
+  return new Map(SIGNAL_CHARACTERS.map(([place, signal]) => [settings[C_CC + place]!, signal]));
 };
+
+// The kernel's own struct termios: four fields of 32 bits, the line discipline, and the special characters.   asm-generic/termbits.h
+const settingsOf = (terminal: Fd): Buffer => {
+  const settings = Buffer.alloc(SETTINGS_SIZE);
+  call('ioctl', terminal, TCGETS, settings);
+  return settings;
+};
+
+/** more than the 36 bytes that the kernel writes */
+const SETTINGS_SIZE = 64;
+const [C_IFLAG, C_OFLAG, C_LFLAG, C_CC] = [0, 4, 12, 17];
+/** What makes a terminal more than a line of bytes, by field. */
+const COOKED: readonly (readonly [field: number, flags: number])[] = [
+  [C_IFLAG, IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON],
+  [C_OFLAG, OPOST],
+  [C_LFLAG, ECHO | ECHONL | ICANON | ISIG | IEXTEN],
+];
+/** Places of VINTR, VQUIT and VSUSP among the special characters. */
+const SIGNAL_CHARACTERS = [
+  [0, 'SIGINT'],
+  [1, 'SIGQUIT'],
+  [10, 'SIGTSTP'],
+] as const;

@@ -131,7 +131,7 @@ const LOOPBACK = {
 const executionOf = (id: string, capabilities: readonly string[], descriptors: number, isTerminal: boolean): object => ({
   filename: '',
   argv: ['cellwall'],
-  envv: [],
+  envv: ['HOME=/'], // without one gVisor looks the user up in /etc/passwd
   wd: '/',
   KUID: 0,
   KGID: 0,

@@ -7,7 +7,7 @@ import { O_CLOEXEC, O_RDWR } from '../../syscall/constants.ts';
 import { hasCode } from '../../syscall/call.ts';
 import { sealedProgram } from '../../syscall/elf.ts';
 import { createPipe } from '../../syscall/pipe.ts';
-import { SandboxGone, StartError, type Exit, type Io, type ProcessSpec, type Running, type SignalTarget } from '../runtime.ts';
+import { SandboxGone, type Exit, type Io, type ProcessSpec, type Running, type SignalTarget, type StartError } from '../runtime.ts';
 import type { Program, Started } from './control.ts';
 import { censusProgram, GATE_CAPABILITIES, gateProgram, killProgram, populatedIn } from './gate.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -72,10 +72,10 @@ export const backgroundOf = async (sandbox: Sandbox, channel: Channel): Promise<
   return populated;
 };
 
-const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (written: Buffer) => string): Promise<Exit> => {
+const exitOf = async (started: Started, report: Promise<Buffer>, failureOf: (written: Buffer) => StartError): Promise<Exit> => {
   const exit = await started.exit.catch(toGone);
   const written = await report;
-  if (written.length > 0) throw new StartError(failureOf(written));
+  if (written.length > 0) throw failureOf(written);
   return exit;
 };
 

@@ -6,6 +6,7 @@
 import { AT_FDCWD, F_SETFD, O_CLOEXEC, O_RDONLY, O_WRONLY, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS } from '../../syscall/constants.ts';
 import { programOf, reportingProgram, type StepFailure } from '../../syscall/elf.ts';
 import type { Step } from '../../syscall/table.ts';
+import { StartError } from '../runtime.ts';
 
 /** Where the cgroup2 hierarchy of a sandbox is mounted inside, for pid 1 and the gate alone. */
 export const CGROUP_MOUNT = '/sys/fs/cgroup';
@@ -30,9 +31,9 @@ const FD_CLOEXEC = 1;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
 /** The gate of one exec, and what its report means. */
-export const gateProgram = (options: GateOptions): { bytes: Buffer; failureOf(written: Buffer): string } => {
+export const gateProgram = (options: GateOptions): { bytes: Buffer; failureOf(written: Buffer): StartError } => {
   const { bytes, failureOf } = reportingProgram([...joinGroup(options), ...becomeAgent(), ...becomeCommand(options)], { report: REPORT_FD });
-  return { bytes, failureOf: (written) => reasonOf(failureOf(written), options) };
+  return { bytes, failureOf: (written) => startErrorOf(failureOf(written), options) };
 };
 
 /** Bytes that a `cgroup.events` holds at most. */
@@ -128,9 +129,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOMEM: 'the sandbox is out of memory',
 };
 
-const reasonOf = ({ step, errno }: StepFailure, { cwd, argv }: GateOptions): string => {
+/** What speaks of the machine, not of the program. */
+const PASSING = ['EAGAIN', 'ENOMEM'];
+
+const startErrorOf = ({ step, errno }: StepFailure, { cwd, argv }: GateOptions): StartError => {
   const reason = REASONS[errno] ?? errno;
-  if (step?.call === 'chdir') return `the directory ${JSON.stringify(cwd)} cannot be entered: ${reason}`;
-  if (step?.call === 'execve') return `the program ${JSON.stringify(argv[0])} cannot be started: ${reason}`;
-  return `the command cannot be prepared (${step?.call ?? 'unknown step'}): ${reason}`;
+  if (step?.call === 'chdir') return new StartError(`the directory ${JSON.stringify(cwd)} cannot be entered: ${reason}`, 'other');
+  if (step?.call !== 'execve') return new StartError(`the command cannot be prepared (${step?.call ?? 'unknown step'}): ${reason}`, 'other');
+  const flaw = errno === 'ENOENT' ? 'missing' : PASSING.includes(errno) ? 'other' : 'unusable';
+  return new StartError(`the program ${JSON.stringify(argv[0])} cannot be started: ${reason}`, flaw);
 };

@@ -1,0 +1,88 @@
+/** What serves sandboxes, put together: policies, runtimes, outputs, sessions, and the directory that they live in. Each command that needs sandboxes builds one. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../config.ts';
+import { loadPolicies, type Policies } from '../policy/load.ts';
+import { createRuntimes, locateRunsc, recover, type RuntimeOptions } from '../runtime/select.ts';
+import { systemClock } from '../session/clock.ts';
+import { enterHome } from '../session/home.ts';
+import { createOutputs } from '../session/output.ts';
+import { Sessions, type Contexts } from '../session/sessions.ts';
+import { buildEtc } from '../workspace/etc.ts';
+import { fromOutside, toInside, type Found } from './handover.ts';
+import type { Surroundings } from './index.ts';
+import { demandNamespaces } from './namespaces.ts';
+import { PACKAGE_DIRECTORY } from './version.ts';
+
+export interface StackOptions {
+  readonly config: Config;
+  readonly maxSandboxes: number;
+  /** where contexts may come from, asked for at each create */
+  readonly contexts: () => Promise<Contexts>;
+  /** the same at start, before any client has spoken: no policy is read from there */
+  readonly initialContexts: Contexts;
+}
+
+/** The half outside, in the user's own namespace: a mistake in the policies is told here, before anything is served. */
+export type Outside = Pick<StackOptions, 'config' | 'initialContexts'> & {
+  /** judges what was found; what it throws ends the command */
+  readonly judge?: (runsc: RuntimeOptions['runsc']) => void;
+};
+
+/**
+ * Goes one namespace down, where sandboxes can be made, and gives what was found outside. Outside it never returns: the process comes back inside, from its first line.
+ * Throws POLICY_INVALID and POLICY_UNKNOWN outside, RUNTIME_UNAVAILABLE where the system refused the namespaces.
+ */
+export const goInside = async ({ enclosure, env }: Surroundings, { config, initialContexts, judge = () => {} }: Outside): Promise<Found> => {
+  if (enclosure.isInside) {
+    const found = fromOutside(env);
+    demandNamespaces(enclosure);
+    return found;
+  }
+  policiesOf(config, initialContexts).get(config.policy);
+  const uid = process.getuid!();
+  const runsc = await locateRunsc({ env, cacheDir: config.cacheDir, uid });
+  judge(runsc);
+  return enclosure.enter(toInside({ runsc, uid }));
+};
+
+/** Sessions that are ready to create sandboxes. */
+export interface Stack {
+  readonly sessions: Sessions;
+  /** ends all sandboxes and removes everything */
+  close(): Promise<void>;
+}
+
+/** Preconditions: inside. */
+export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, contexts, initialContexts }: StackOptions): Promise<Stack> => {
+  const home = await enterHome(config.stateDir, uid, recover);
+  const outputs = createOutputs();
+  const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
+  buildEtc(home.etc);
+  const sessions = new Sessions({
+    policies: policiesOf(config, initialContexts),
+    defaultPolicy: config.policy,
+    maxSandboxes,
+    contexts,
+    home,
+    runtimes,
+    outputs,
+    clock: systemClock,
+    ownIds: uid === 0,
+  });
+  const close = async (): Promise<void> => {
+    await sessions.close();
+    await runtimes.close();
+    await outputs.close();
+    await home.leave();
+  };
+  return { sessions, close };
+};
+
+const policiesOf = ({ policies, floor }: Config, { allowed }: Contexts): Policies =>
+  loadPolicies({
+    shippedDirectory: join(fileURLToPath(PACKAGE_DIRECTORY), 'policies'),
+    directory: policies,
+    floorFile: floor,
+    allowedRoots: allowed.roots,
+  });
