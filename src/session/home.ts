@@ -39,7 +39,7 @@ export const enterHome = async (stateDir: string, uid: number, recover: (runtime
     const lock = tryLock(join(temporary, LOCK));
     if (lock === null) continue; // somebody took it for dead
     const { mounts, forget } = uid === 0 ? rootMounts(id) : { mounts: join(servers, id, 'mounts'), forget: () => {} };
-    writeFileSync(join(temporary, RECORD), JSON.stringify({ pid: process.pid }), { mode: 0o600 });
+    writeFileSync(join(temporary, RECORD), JSON.stringify({ pid: process.pid, mounts }), { mode: 0o600 });
     renameSync(temporary, join(servers, id));
     mkdirSync(mounts, { recursive: true, mode: 0o711 });
     mountTmpfs(mounts, MOUNT_POINTS);
