@@ -6,8 +6,6 @@ export const O_WRONLY = 0o1;
 export const O_RDWR = 0o2;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
-export const O_TRUNC = 0o1000;
-export const O_APPEND = 0o2000;
 export const O_NOCTTY = 0o400;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
@@ -29,13 +27,10 @@ export const AT_RECURSIVE = 0x8000;
 export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
-export const MS_NOEXEC = 8;
 export const MS_REMOUNT = 32;
 export const MS_BIND = 4096;
 export const MS_REC = 16384;
-export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
-export const MS_SHARED = 1 << 20;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 
@@ -58,13 +53,11 @@ export const CLONE_CLEAR_SIGHAND = 0x100000000n;
 
 // man 2 prctl
 export const PR_SET_DUMPABLE = 4;
-export const PR_GET_DUMPABLE = 3;
 export const PR_CAPBSET_DROP = 24;
 export const PR_SET_CHILD_SUBREAPER = 36;
 export const PR_SET_NO_NEW_PRIVS = 38;
 export const PR_CAP_AMBIENT = 47;
 export const PR_CAP_AMBIENT_RAISE = 2;
-export const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 
 // man 2 waitid, man 2 pidfd_send_signal, man 7 signal
 export const P_PID = 1;
@@ -83,7 +76,6 @@ export const SIG_SETMASK = 2;
 // man 2 poll, man 7 epoll
 export const POLLIN = 1;
 export const EPOLLIN = 1;
-export const EPOLLHUP = 0x10;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 

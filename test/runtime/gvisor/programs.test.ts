@@ -28,7 +28,7 @@ describe('the gate', () => {
       const report = Buffer.alloc(16);
       report.writeBigUInt64LE(0x600000n + BigInt(offset), 0);
       report.writeBigInt64LE(-2n, 8);
-      failures.add(failureOf(report));
+      failures.add(failureOf(report).message);
     }
     expect(failures).toContain('the directory "/workspace" cannot be entered: it does not exist');
     expect(failures).toContain('the program "make" cannot be started: it does not exist');
