@@ -1,6 +1,28 @@
 /** The list of commands. Each is loaded when it is called. */
 import { options, type Config, type OptionKey } from '../config.ts';
 import type { Surroundings } from './index.ts';
+import { RUN_FAILED, RUN_GRAMMAR } from './run-line.ts';
+
+/** What a command takes beside the options of the configuration: flags of its own, then operands, with which all options end. */
+export interface Grammar {
+  readonly flags: readonly {
+    /** as commander has it: `--timeout <S>` */
+    readonly flag: string;
+    readonly help: string;
+    readonly repeatable?: true;
+  }[];
+  /** how the line is written, after the command's name */
+  readonly usage: string;
+  /** what its help ends with */
+  readonly more: string;
+}
+
+/** What was given of it. */
+export interface Line {
+  /** by the flag's name: text, `true` for a switch, a list for what is repeatable */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly operands: readonly string[];
+}
 
 /** A command of `cellwall`. */
 export interface Command {
@@ -8,8 +30,14 @@ export interface Command {
   readonly summary: string;
   /** the options that mean something to it, beside `--config` and `--log-level` */
   readonly options: readonly OptionKey[];
+  /** settings that it starts from, where they are not those of all others */
+  readonly defaults?: Partial<Config>;
+  /** left out: it takes no operands */
+  readonly grammar?: Grammar;
+  /** exit code of a run that failed before the command could say so; left out: 1 */
+  readonly failureCode?: number;
   /** Runs it to its end; resolves with the exit code. */
-  run(config: Config, surroundings: Surroundings): Promise<number>;
+  run(config: Config, surroundings: Surroundings, line: Line): Promise<number>;
 }
 
 export const commands: readonly Command[] = [
@@ -18,6 +46,15 @@ export const commands: readonly Command[] = [
     summary: 'serve MCP on stdin and stdout (what `cellwall` alone does)',
     options: options.map((option) => option.key),
     run: async (config, surroundings) => (await import('./serve.ts')).serve(config, surroundings),
+  },
+  {
+    name: 'run',
+    summary: 'run one command in a sandbox of its own: its streams and its exit code pass through',
+    options: ['context', 'allowRoot', 'policy', 'policies', 'floor', 'stateDir', 'cacheDir'],
+    defaults: { logLevel: 'warn' },
+    grammar: RUN_GRAMMAR,
+    failureCode: RUN_FAILED,
+    run: async (config, surroundings, line) => (await import('./run.ts')).run(config, surroundings, line),
   },
   {
     name: 'setup',

@@ -3,7 +3,7 @@ import { Command as Program, CommanderError, Option } from 'commander';
 import { ConfigError, loadConfig, options } from '../config.ts';
 import { SandboxError } from '../errors.ts';
 import { log } from '../log.ts';
-import { commands, type Command } from './commands.ts';
+import { commands, type Command, type Line } from './commands.ts';
 import { VERSION } from './version.ts';
 
 /** The way one namespace down (decision 4 of the design), for the commands that need it. */
@@ -26,24 +26,43 @@ export interface Surroundings {
 
 /** Runs `cellwall ARGUMENTS…` and resolves with the exit code. Writes to stdout and stderr; never rejects. */
 export const runCli = async (argv: readonly string[], surroundings: Surroundings): Promise<number> => {
-  if (surroundings.platform !== 'linux') return fail('cellwall runs on Linux only (x86-64 and arm64); elsewhere run it inside WSL2 or Lima');
-  try {
-    let exitCode = 0;
-    const run = async (command: Command, given: Readonly<Record<string, unknown>>): Promise<void> => {
-      const config = loadConfig(given, surroundings.env, surroundings.cwd);
+  if (surroundings.platform !== 'linux') return fail('cellwall runs on Linux only (x86-64 and arm64); elsewhere run it inside WSL2 or Lima', 1);
+  let failureCode = 1;
+  const actions: Actions = {
+    run: async (command, given, line) => {
+      failureCode = command.failureCode ?? 1;
+      const config = loadConfig(given, surroundings.env, surroundings.cwd, command.defaults);
       log.level = config.logLevel;
-      exitCode = await command.run(config, surroundings);
-    };
-    await createProgram(run).parseAsync(argv, { from: 'user' });
-    return exitCode;
+      return command.run(config, surroundings, line);
+    },
+    misread: (command) => (failureCode = command.failureCode ?? 1),
+  };
+  try {
+    return await parse(argv, actions);
   } catch (error) {
-    return exitCodeOf(error);
+    return exitCodeOf(error, failureCode);
   }
 };
 
-type Run = (command: Command, given: Readonly<Record<string, unknown>>) => Promise<void>;
+interface Actions {
+  run(command: Command, given: Given, line: Line): Promise<number>;
+  /** told when the line after a command's name is not what it takes */
+  misread(command: Command): void;
+}
 
-const createProgram = (run: Run): Program => {
+/** What the command line says of the configuration, by key. */
+type Given = Readonly<Record<string, unknown>>;
+
+const parse = async (argv: readonly string[], actions: Actions): Promise<number> => {
+  let exitCode = 0;
+  const act = async (program: Program, command: Command): Promise<void> => {
+    exitCode = await actions.run(command, givenTo(program, command), lineOf(program, command));
+  };
+  await createProgram(act, actions.misread).parseAsync(argv, { from: 'user' });
+  return exitCode;
+};
+
+const createProgram = (act: (program: Program, command: Command) => Promise<void>, misread: Actions['misread']): Program => {
   const program = new Program('cellwall')
     .description('Gives an AI agent a computer it can break: sandboxes over MCP on stdin and stdout.')
     .version(VERSION, '-V, --version', 'print the version')
@@ -54,17 +73,23 @@ const createProgram = (run: Run): Program => {
     .configureHelp({ helpWidth: 120 })
     .showHelpAfterError('(cellwall --help lists commands and options)')
     .exitOverride()
+    .enablePositionalOptions()
     .allowExcessArguments();
   addOptions(program, commands[0]!);
   program.action(async () => {
     const [word] = program.args;
     if (word !== undefined) program.error(`error: unknown command '${word}'`);
-    await run(commands[0]!, givenTo(program, commands[0]!));
+    await act(program, commands[0]!);
   });
   for (const command of commands) {
     const sub = program.command(command.name).description(command.summary).helpOption('-h, --help', 'print this help').allowExcessArguments(false);
+    sub.exitOverride((error) => {
+      misread(command);
+      throw error;
+    });
+    addGrammar(sub, command);
     addOptions(sub, command);
-    sub.action(async () => run(command, givenTo(sub, command)));
+    sub.action(() => act(sub, command));
   }
   return program;
 };
@@ -80,33 +105,51 @@ Examples:
   cellwall --context ~/src/project                serve; sandboxes get a copy of that project
   claude mcp add cellwall -- cellwall             let Claude Code use it`;
 
+const addGrammar = (program: Program, { name, grammar }: Command): void => {
+  if (grammar === undefined) return;
+  program.usage(grammar.usage).argument('[operands...]').passThroughOptions().addHelpText('after', grammar.more);
+  program.configureHelp({ visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
+  for (const { flag, help, repeatable = false } of grammar.flags) program.addOption(optionOf(flag, help, repeatable));
+};
+
 const addOptions = (program: Program, command: Command): void => {
   for (const { key, flag, value, help, repeatable } of options) {
     if (!command.options.includes(key) && key !== 'logLevel') continue;
-    const option = new Option(value === undefined ? flag : `${flag} <${value}>`, help);
-    program.addOption(repeatable ? option.argParser((one: string, before: string[] | undefined) => [...(before ?? []), one]) : option);
+    program.addOption(optionOf(value === undefined ? flag : `${flag} <${value}>`, help, repeatable));
   }
   program.addOption(new Option('--config <FILE>', 'the configuration file [CELLWALL_CONFIG]'));
   if (command.name === 'serve') program.addOption(new Option('--stdio', 'serve on stdin and stdout: always so, accepted for hosts that say it'));
 };
 
-// What the command line says, before and after the command's name. An option that means nothing to the command is a mistake.
-const givenTo = (program: Program, command: Command): Record<string, unknown> => {
-  const { stdio: _stdio, ...given } = program.optsWithGlobals<Record<string, unknown>>();
-  const foreign = options.find(({ key }) => key in given && key !== 'logLevel' && !command.options.includes(key));
+const optionOf = (flag: string, help: string, isRepeatable: boolean): Option => {
+  const option = new Option(flag, help);
+  return isRepeatable ? option.argParser((one: string, before: string[] | undefined) => [...(before ?? []), one]) : option;
+};
+
+// Before and after the command's name; what stands after it wins, lists are joined. An option that means nothing to the command is a mistake.
+const givenTo = (program: Program, command: Command): Given => {
+  const [before, after] = [program.parent?.opts<Given>() ?? {}, program.opts<Given>()];
+  const settings = [...options.map(({ key }) => key), 'config'];
+  const given = settings.filter((key) => key in before || key in after).map((key) => [key, joined(before[key], after[key])] as const);
+  const foreign = options.find(({ key }) => given.some(([name]) => name === key) && key !== 'logLevel' && !command.options.includes(key));
   if (foreign !== undefined) program.error(`error: option '${foreign.flag}' means nothing to '${command.name}'`);
-  return given;
+  return Object.fromEntries(given);
 };
 
-const exitCodeOf = (error: unknown): number => {
-  if (error instanceof CommanderError) return error.exitCode; // commander has said why
-  if (error instanceof ConfigError) return fail(error.message);
-  if (error instanceof SandboxError) return fail(`${error.message}\nhint: ${error.hint}`);
+const joined = (before: unknown, after: unknown): unknown =>
+  Array.isArray(before) && Array.isArray(after) ? [...(before as unknown[]), ...(after as unknown[])] : (after ?? before);
+
+const lineOf = (program: Program, { grammar }: Command): Line => ({ flags: grammar === undefined ? {} : program.opts<Given>(), operands: program.args });
+
+const exitCodeOf = (error: unknown, failureCode: number): number => {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : failureCode; // commander has said why
+  if (error instanceof ConfigError) return fail(error.message, failureCode);
+  if (error instanceof SandboxError) return fail(`${error.message}\nhint: ${error.hint}`, failureCode);
   log.fatal({ err: error }, 'cellwall failed');
-  return 1;
+  return failureCode;
 };
 
-const fail = (message: string): number => {
+const fail = (message: string, exitCode: number): number => {
   process.stderr.write(`cellwall: ${message}\n`);
-  return 1;
+  return exitCode;
 };

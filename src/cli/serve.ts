@@ -23,7 +23,8 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   };
   const dispatch = createDispatch(tools, { sessions: stack.sessions, principal: 'stdio' });
   const { toolResults, dottedNames, clientProcessId } = config;
-  const ending = await serveStdio({ dispatch, wire, version: VERSION, toolResults, dottedNames, clientProcessId, until: terminated, onRoots });
+  const info = { name: 'cellwall', version: VERSION, policies: stack.sessions.policyNames, runtimes: ['gvisor'] };
+  const ending = await serveStdio({ dispatch, wire, info, version: VERSION, toolResults, dottedNames, clientProcessId, until: terminated, onRoots });
   await stack.close();
   return ending.exitCode;
 };

@@ -11,19 +11,19 @@ export interface Dispatch {
   /** The tool of a name, dotted or with an underscore. */
   find(name: string): Tool | undefined;
   /** Runs a tool. Never rejects: whatever is thrown becomes an error of the contract, and one line in the log. */
-  run(tool: Tool, params: unknown, signal: AbortSignal): Promise<Outcome>;
+  run(tool: Tool, params: unknown, signal: AbortSignal, onOutput?: ToolContext['onOutput']): Promise<Outcome>;
 }
 
 /** Binds the tools to the sessions and the principal that they act for. */
-export const createDispatch = (tools: readonly Tool[], context: Omit<ToolContext, 'signal'>): Dispatch => {
+export const createDispatch = (tools: readonly Tool[], context: Omit<ToolContext, 'signal' | 'onOutput'>): Dispatch => {
   const byName = new Map(tools.flatMap((tool) => [tool.name, underscored(tool.name)].map((name) => [name, tool])));
   return {
     methods: tools.map((tool) => ({ tool, inputSchema: tool.inputSchema(context.sessions) })),
     find: (name) => byName.get(name),
-    run: async (tool, params, signal) => {
+    run: async (tool, params, signal, onOutput) => {
       const started = performance.now();
       const facts: Facts = { method: tool.name };
-      const outcome = await settle(tool, params, { ...context, signal }, facts);
+      const outcome = await settle(tool, params, { ...context, signal, onOutput }, facts);
       record(facts, outcome, Math.round(performance.now() - started));
       return outcome;
     },

@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import { log } from '../log.ts';
 import type { Dispatch } from './dispatch.ts';
 import { LineTransport, type Ending, type Wire } from './lines.ts';
+import { serveJsonRpc, type JsonRpcOptions } from './jsonrpc.ts';
 import { serveMcp, type McpOptions } from './mcp.ts';
 
 export type { Ending, Wire } from './lines.ts';
@@ -11,6 +12,7 @@ export type { Ending, Wire } from './lines.ts';
 export interface StdioOptions extends McpOptions {
   /** what the client calls */
   readonly dispatch: Dispatch;
+  readonly info: JsonRpcOptions['info'];
   /** from `takeStdio` */
   readonly wire: Wire;
   /** a process whose end is the client's end, by its pid */
@@ -34,17 +36,47 @@ export const takeStdio = (): Wire => {
 
 /** Serves one client and resolves when it is gone: its calls have been cancelled by then, what it left behind has not been cleaned up. */
 export const serveStdio = async (options: StdioOptions): Promise<Ending> => {
-  const { dispatch, wire, clientProcessId, until } = options;
+  const { clientProcessId, until } = options;
   const watch = new AbortController();
-  const transport = new LineTransport(wire);
-  const connection = serveMcp(dispatch, transport, options);
-  const endings = [transport.ended, until, clientProcessId === undefined ? undefined : processGone(clientProcessId, watch.signal)];
+  const connection = await connect(options);
+  const endings = [connection.ended, until, clientProcessId === undefined ? undefined : processGone(clientProcessId, watch.signal)];
   const ending = await Promise.race(endings.filter((one) => one !== undefined));
   watch.abort();
   log[ending.exitCode === 0 ? 'info' : 'error']({ reason: ending.reason }, 'the connection has ended');
   await connection.close();
   return ending;
 };
+
+interface Connection {
+  readonly ended: Promise<Ending>;
+  close(): void | Promise<void>;
+}
+
+// The first byte tells the two wires apart: a frame begins with `Content-Length` (or `Content-Type`), a line of MCP never with that letter.
+const connect = async (options: StdioOptions): Promise<Connection> => {
+  const { dispatch, wire, info } = options;
+  if (/^c/i.test(await firstByteOf(wire, options.until))) return serveJsonRpc({ dispatch, wire, info });
+  const transport = new LineTransport(wire);
+  const mcp = serveMcp(dispatch, transport, options);
+  return { ended: transport.ended, close: () => mcp.close() };
+};
+
+// Put back after it was looked at; empty when the client goes, or the server is asked to end, before it says anything.
+const firstByteOf = ({ input }: Wire, until: Promise<unknown> = new Promise(() => {})): Promise<string> =>
+  new Promise((resolve) => {
+    const look = (): void => {
+      const chunk = input.read() as Buffer | string | null;
+      if (chunk === null && !input.readableEnded && !input.destroyed) return;
+      input.off('readable', look);
+      if (chunk !== null) input.unshift(chunk);
+      resolve(chunk === null ? '' : String(chunk.slice(0, 1)));
+    };
+    input
+      .on('readable', look)
+      .once('end', () => resolve(''))
+      .once('error', () => resolve(''));
+    void until.then(() => resolve(''));
+  });
 
 /** how often a client's process is looked for, in ms */
 const WATCH_INTERVAL_MS = 1000;

@@ -120,7 +120,15 @@ test('another reason to end cancels what runs and is told', async () => {
   const dispatch = createDispatch(tools, { sessions: createFakeSessions(), principal: 'me' });
   let end = (_reason: string): void => {};
   const until = new Promise<{ reason: string; exitCode: 0 }>((resolve) => (end = (reason) => resolve({ reason, exitCode: 0 })));
-  const serving = serveStdio({ dispatch, wire, version: '1.2.3', toolResults: 'both', dottedNames: false, until });
+  const serving = serveStdio({
+    dispatch,
+    wire,
+    info: { name: 'cellwall', version: '1.2.3', policies: [], runtimes: [] },
+    version: '1.2.3',
+    toolResults: 'both',
+    dottedNames: false,
+    until,
+  });
   for (const message of [exec(1, 'hang'), { id: 2, method: 'ping' }]) wire.input.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
   await once(wire.output, 'data');
   end('SIGTERM');
@@ -135,7 +143,7 @@ describe('clients that nobody here wrote', () => {
     client: { listTools: () => Promise<{ tools: { name: string }[] }> },
     call: (name: string, args: object) => Promise<unknown>,
   ): Promise<void> => {
-    expect((await client.listTools()).tools).toHaveLength(5);
+    expect((await client.listTools()).tools).toHaveLength(tools.length);
     expect(await call('sandbox_create', { context: 'none', policy: null })).toMatchObject({ structuredContent: { sandbox_id } });
     expect(await call('sandbox_exec', { sandbox_id, command: 'fail' })).toMatchObject({ structuredContent: { exit_code: 37 } });
     expect(await call('sandbox_read', { sandbox_id, path: 'a.txt' })).toMatchObject({
