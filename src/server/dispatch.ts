@@ -44,6 +44,7 @@ const settle = async (tool: Tool, params: unknown, context: ToolContext, facts: 
   try {
     const call = tool.bind(params);
     note(facts, call.input);
+    if (context.signal.aborted) throw new SandboxError('CANCELED', 'the call was cancelled before it began');
     const result = await call.run(context);
     note(facts, result);
     return { ok: true, result };
