@@ -51,7 +51,7 @@ const OPTIONS = z.strictObject({
   dottedNames: z.boolean().register(about, { help: 'advertise tools over MCP as sandbox.exec, not sandbox_exec' }),
   logLevel: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-    .register(about, { value: 'LEVEL', help: 'trace, debug, info, warn, error, fatal or silent (default: info); the log goes to stderr' }),
+    .register(about, { value: 'LEVEL', help: 'trace, debug, info, warn, error, fatal or silent (default: info, of `run`: warn); the log goes to stderr' }),
   clientProcessId: z.int().min(1).exactOptional().register(about, { value: 'PID', flag: '--clientProcessId', help: 'end when this process is gone' }),
 });
 

@@ -70,7 +70,7 @@ const createProgram = (act: (program: Program, command: Command) => Promise<void
     .helpCommand(false)
     .usage('[options] [command]')
     .addHelpText('after', AFTER)
-    .configureHelp({ helpWidth: 120 })
+    .configureHelp({ helpWidth: HELP_WIDTH })
     .showHelpAfterError('(cellwall --help lists commands and options)')
     .exitOverride()
     .enablePositionalOptions()
@@ -94,6 +94,8 @@ const createProgram = (act: (program: Program, command: Command) => Promise<void
   return program;
 };
 
+const HELP_WIDTH = 120;
+
 const AFTER = `
 Every option can be set in three ways, the first wins: on the command line, by the variable in brackets (a list is separated
 by ":", a switch is on by 1 or true), or by its name in camelCase in the configuration file ({"maxSandboxes": 3}), which is
@@ -108,7 +110,7 @@ Examples:
 const addGrammar = (program: Program, { name, grammar }: Command): void => {
   if (grammar === undefined) return;
   program.usage(grammar.usage).argument('[operands...]').passThroughOptions().addHelpText('after', grammar.more);
-  program.configureHelp({ visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
+  program.configureHelp({ helpWidth: HELP_WIDTH, visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
   for (const { flag, help, repeatable = false } of grammar.flags) program.addOption(optionOf(flag, help, repeatable));
 };
 

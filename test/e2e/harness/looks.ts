@@ -57,6 +57,13 @@ export const processesOf = ({ pid }: { readonly pid: number }): readonly Process
   return below(pid);
 };
 
+/** What a server holds: its processes, its mounts as it sees them, and how many descriptors. Descriptors are root's to count: -1 for others. */
+export const holdingsOf = (server: { readonly pid: number }): { processes: readonly string[]; mounts: readonly string[]; descriptors: number } => ({
+  processes: processesOf(server).map(({ commandLine, state }) => `${commandLine} ${state === 'Z' ? 'not reaped' : ''}`),
+  mounts: mountsOf(server.pid),
+  descriptors: process.getuid!() === 0 ? readdirSync(`/proc/${server.pid}/fd`).length : -1,
+});
+
 /** The mount points that a process sees, in the order of mounting. Empty when it is gone.   man 5 proc, mountinfo */
 export const mountsOf = (pid: number | 'self'): readonly string[] =>
   read(`/proc/${pid}/mountinfo`)

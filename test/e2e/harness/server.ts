@@ -2,10 +2,11 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { connectClient, type Calls, type ClientKind } from './client.ts';
 import { makeHome, type Home } from './home.ts';
 import { installation } from './installation.ts';
+import { NOTHING, watchHost, type HostLook } from './looks.ts';
 import { identity } from './mode.ts';
 import { ChildWire } from './wire.ts';
 
@@ -35,7 +36,30 @@ export interface Server extends Calls {
 }
 
 /** Starts a server and connects a client. What is still running at the end of the test is ended then. */
-export const startServer = async (options: ServerOptions = {}): Promise<Server> => {
+export const startServer = (options: ServerOptions = {}): Promise<Server> => openServer(options, onTestFinished);
+
+/** One server for all tests of a file or of a `describe`. At their end it goes in order, has written nothing but protocol, and nothing of it is left. */
+export const shareServer = (options: () => ServerOptions = () => ({})): (() => Server) => {
+  let server: Server | undefined;
+  let look = (): HostLook => NOTHING;
+  const atEnd: (() => Promise<void>)[] = [];
+  beforeAll(async () => {
+    const given = options();
+    const home = given.home ?? makeHome();
+    look = watchHost(home);
+    server = await openServer({ ...given, home }, (end) => atEnd.push(end));
+    look();
+  });
+  afterAll(async () => {
+    if (server === undefined) return;
+    const exitCode = await server.close();
+    for (const end of atEnd) await end();
+    expect({ exitCode, garbage: server.garbage, left: look() }).toEqual({ exitCode: 0, garbage: [], left: NOTHING });
+  });
+  return () => server!;
+};
+
+const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<void>) => void): Promise<Server> => {
   const home = options.home ?? makeHome();
   const child = startCellwall({ ...options, home });
   const stderr = collect(child);
@@ -44,7 +68,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     child.kill('SIGKILL');
     await ended;
   };
-  onTestFinished(async () => {
+  onEnd(async () => {
     if (child.exitCode === null && child.signalCode === null) await kill();
   });
   const wire = new ChildWire(child);

@@ -1,0 +1,84 @@
+/** A sandbox under test, and what it answers. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect } from 'vitest';
+import { z } from 'zod';
+import type { CallOptions } from './client.ts';
+import { shareServer, type Server, type ServerOptions } from './server.ts';
+
+const ExecAnswer = z.strictObject({
+  exec_id: z.string(),
+  status: z.string(),
+  exit_code: z.number().nullable(),
+  signal: z.string().nullable(),
+  stdout: z.string(),
+  stderr: z.string(),
+  stdout_bytes: z.number(),
+  stderr_bytes: z.number(),
+  truncated: z.boolean(),
+  output_path: z.string(),
+  duration_ms: z.number(),
+});
+export type ExecAnswer = z.output<typeof ExecAnswer>;
+
+type Params = Readonly<Record<string, unknown>>;
+
+export interface Box {
+  readonly id: string;
+  readonly server: Server;
+  /** what sandbox_create answered */
+  readonly created: Params;
+  /** Runs a shell line, or a program with its arguments. */
+  exec(command: string | readonly string[], params?: Params, options?: CallOptions): Promise<ExecAnswer>;
+  /** stdout of a command that has to succeed */
+  run(command: string | readonly string[], params?: Params): Promise<string>;
+  /** stdout of a Python program of test/fixtures */
+  python(fixture: string, ...args: readonly string[]): Promise<string>;
+  wait(execId: string, params?: Params, options?: CallOptions): Promise<ExecAnswer>;
+  read(path: string, params?: Params): Promise<Params>;
+  destroy(): Promise<Params>;
+}
+
+/** Creates a sandbox; without parameters one with an empty workspace. */
+export const createBox = async (server: Server, params: Params = { context: 'none' }): Promise<Box> => {
+  const created = await server.call('sandbox_create', params);
+  const id = String(created['sandbox_id']);
+  const sandbox = { sandbox_id: id };
+  const exec: Box['exec'] = async (command, more = {}, options = {}) => {
+    const what = typeof command === 'string' ? { command } : { argv: command };
+    return ExecAnswer.parse(await server.call('sandbox_exec', { ...sandbox, ...what, ...more }, options));
+  };
+  const run: Box['run'] = async (command, more) => {
+    const { status, exit_code, stderr, stdout } = await exec(command, more);
+    expect({ status, exit_code, stderr }, `of ${JSON.stringify(command).slice(0, 200)}`).toEqual({ status: 'exited', exit_code: 0, stderr: '' });
+    return stdout;
+  };
+  return {
+    id,
+    server,
+    created,
+    exec,
+    run,
+    python: (fixture, ...args) => run(['python3', '-', ...args], { stdin: readFileSync(join(FIXTURES, fixture), 'utf8'), max_output_bytes: 100_000 }),
+    wait: async (exec_id, more = {}, options = {}) => ExecAnswer.parse(await server.call('sandbox_wait', { ...sandbox, exec_id, ...more }, options)),
+    read: (path, more = {}) => server.call('sandbox_read', { ...sandbox, path, ...more }),
+    destroy: () => server.call('sandbox_destroy', sandbox),
+  };
+};
+
+/** One sandbox for all tests of a file or of a `describe`, on a server of its own. */
+export const shareBox = (params?: () => Params, options?: () => ServerOptions): (() => Box) => {
+  const server = shareServer(options);
+  return shareBoxOf(server, params);
+};
+
+/** One sandbox of a shared server, for all tests of a file or of a `describe`. */
+export const shareBoxOf = (server: () => Server, params?: () => Params): (() => Box) => {
+  let box: Box | undefined;
+  beforeAll(async () => {
+    box = await createBox(server(), params?.());
+  });
+  return () => box!;
+};
+
+const FIXTURES = join(import.meta.dirname, '../../fixtures');
