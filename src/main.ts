@@ -6,10 +6,10 @@ import { runCli } from './cli/index.ts';
 import { cameBack, enclose, proveEnclosed } from './syscall/enclose.ts';
 import { forbidDumping } from './syscall/process.ts';
 
-const terminals = [0, 1, 2].filter((fd) => isatty(fd));
 const isLinux = process.platform === 'linux';
 if (isLinux) forbidDumping();
 const back = isLinux ? cameBack(process.env) : null;
+const terminals = [0, 1, 2].filter((fd) => isatty(fd));
 
 const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,

@@ -40,9 +40,9 @@ const ANNOTATIONS = {
   destructive: { readOnlyHint: false, destructiveHint: true, openWorldHint: false },
 } as const satisfies Record<Effect, object>;
 
-interface Definition<In extends z.ZodObject, Out extends z.ZodType<object>> {
+interface Definition<Name extends `${string}.${string}`, In extends z.ZodObject, Out extends z.ZodType<object>> {
   /** dotted, as JSON-RPC calls it */
-  readonly name: `${string}.${string}`;
+  readonly name: Name;
   readonly title: string;
   /** for a model: what it does, when to use it, what comes back, what to do next */
   readonly description: string;
@@ -53,6 +53,8 @@ interface Definition<In extends z.ZodObject, Out extends z.ZodType<object>> {
   readonly advertise?: (sessions: ToolSessions) => Readonly<Record<string, object>>;
   /** fields of the result that hold what a program printed */
   readonly printed?: readonly string[];
+  /** whether it hands on output while the command runs; left out: no */
+  readonly streams?: boolean;
   /** fields of the result that only `show` carries over MCP; where there are any, no structured result is sent */
   readonly shownOnly?: readonly string[];
   /** the whole result for a model that sees nothing else */
@@ -72,6 +74,8 @@ export interface Tool {
   readonly description: string;
   readonly annotations: { readonly title: string; readonly readOnlyHint: boolean; readonly destructiveHint?: boolean; readonly openWorldHint: boolean };
   readonly printed: readonly string[];
+  /** whether it hands on output while the command runs, to `onOutput` */
+  readonly streams: boolean;
   readonly shownOnly: readonly string[];
   /** JSON Schema 2020-12 of the result; null for a tool that sends no structured one */
   readonly outputSchema: JsonSchema | null;
@@ -93,9 +97,18 @@ export class ParamsError extends SandboxError {
   }
 }
 
+/** A tool with the types of what goes in and comes out, for those who write clients. */
+export interface TypedTool<Name extends string, Params, Result> extends Tool {
+  readonly name: Name;
+  /** types only: it is never there */
+  readonly types?: { readonly params: Params; readonly result: Result };
+}
+
 /** Makes a tool of its definition; the schemas are derived once. */
-export const defineTool = <In extends z.ZodObject, Out extends z.ZodType<object>>(definition: Definition<In, Out>): Tool => {
-  const { name, title, description, input, effect, printed = [], shownOnly = [] } = definition;
+export const defineTool = <Name extends `${string}.${string}`, In extends z.ZodObject, Out extends z.ZodType<object>>(
+  definition: Definition<Name, In, Out>,
+): TypedTool<Name, z.input<In>, z.output<Out>> => {
+  const { name, title, description, input, effect, printed = [], streams = false, shownOnly = [] } = definition;
   const inputSchema = jsonSchemaOf(input, 'input');
   const hint = `${name.replace('.', '_')} takes ${Object.keys(input.shape).join(', ') || 'no parameters'}`;
   return {
@@ -103,6 +116,7 @@ export const defineTool = <In extends z.ZodObject, Out extends z.ZodType<object>
     description,
     annotations: { title, ...ANNOTATIONS[effect] },
     printed,
+    streams,
     shownOnly,
     outputSchema: shownOnly.length > 0 ? null : jsonSchemaOf(definition.output, 'output'),
     inputSchema: (sessions) => withKeywords(inputSchema, definition.advertise?.(sessions) ?? {}),

@@ -35,9 +35,21 @@ describe('defaults', () => {
     });
   });
 
+  test('of one command go before those of all, and after whatever is set', () => {
+    expect(loadConfig({}, env, '/w', { logLevel: 'warn' }).logLevel).toBe('warn');
+    expect(loadConfig({}, { ...env, CELLWALL_LOG_LEVEL: 'error' }, '/w', { logLevel: 'warn' }).logLevel).toBe('error');
+    expect(loadConfig({ config: file('{"logLevel": "debug"}') }, env, '/w', { logLevel: 'warn' }).logLevel).toBe('debug');
+  });
+
   test('need no HOME', () => {
     expect(loadConfig({}, {}, '/w').stateDir).toMatch(/^\/.*\/cellwall$/);
   });
+});
+
+test('the context "none" is no path, wherever it is said; a directory of that name is ./none', () => {
+  const settings = [loadConfig({ context: 'none' }, env, '/w'), loadConfig({}, { ...env, CELLWALL_CONTEXT: 'none' }, '/w')];
+  expect([...settings, loadConfig({ config: file('{"context": "none"}') }, env, '/w')].map(({ context }) => context)).toEqual(['none', 'none', 'none']);
+  expect(loadConfig({ context: './none', policies: 'none' }, env, '/w')).toMatchObject({ context: '/w/none', policies: '/w/none' });
 });
 
 describe('precedence', () => {

@@ -28,6 +28,7 @@ export default defineTool({
     .refine(({ command, argv }) => (command === undefined) !== (argv === undefined), 'exactly one of `command` and `argv`'),
   output: ExecResult,
   printed: PRINTED,
+  streams: true,
   show: showExec,
   run: ({ sandbox_id, ...input }, { sessions, principal, signal, onOutput }) => sessions.get(sandbox_id, principal).exec(input, signal, onOutput),
 });

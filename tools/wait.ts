@@ -22,6 +22,7 @@ export default defineTool({
   }),
   output: ExecResult,
   printed: PRINTED,
+  streams: true,
   show: showExec,
   run: ({ sandbox_id, ...input }, { sessions, principal, signal, onOutput }) => sessions.get(sandbox_id, principal).wait(input, signal, onOutput),
 });

@@ -1,5 +1,7 @@
 /** `cellwall run`: one sandbox for one command, on the streams of this process. */
+import { existsSync, writeSync } from 'node:fs';
 import type { Config } from '../config.ts';
+import { SandboxError } from '../errors.ts';
 import { log } from '../log.ts';
 import type { RuntimeOptions } from '../runtime/select.ts';
 import type { Created, ExecResult } from '../session/requests.ts';
@@ -20,17 +22,27 @@ const PRINCIPAL = 'run';
 export const run = async (config: Config, surroundings: Surroundings, line: Line): Promise<number> => {
   const request = parseRun(line, surroundings.env);
   const contexts = contextsOf(config, { cwd: surroundings.cwd, env: {} }); // what a host says of its project is said to servers
+  if (contexts.default !== null) demandDirectory(contexts.default);
   const found = await goInside(surroundings, { config, initialContexts: contexts, judge: demandRunsc });
   const relay = relaySignals();
   if (contexts.default === null && config.context === undefined)
     warn(`the workspace is empty: ${implicitRootRefusal(surroundings.cwd)}, and is copied only where --context names it`);
   const stack = await buildStack(found, { config, maxSandboxes: 1, contexts: async () => contexts, initialContexts: contexts });
-  const verdict = await runIn(stack, withTerm(request, surroundings.env), contexts.default, relay)
-    .catch((error: unknown) => failed(error, relay))
-    .finally(() => stack.close());
+  let verdict: Verdict;
+  try {
+    verdict = await runIn(stack, withTerm(request, surroundings.env), contexts.default, relay).catch((error: unknown) => failed(error, relay));
+  } finally {
+    await stack.close();
+  }
   if (verdict.warning !== undefined) warn(verdict.warning);
   if (verdict.failure !== undefined) tell(verdict.failure);
   return verdict.exitCode;
+};
+
+// A root that is not there allows nothing: without this the refusal would speak of roots.
+const demandDirectory = (path: string): void => {
+  if (existsSync(path)) return;
+  throw new SandboxError('CONTEXT_NOT_FOUND', `context ${JSON.stringify(path)} was not found: there is no such directory`);
 };
 
 const demandRunsc = (runsc: RuntimeOptions['runsc']): void => {
@@ -52,11 +64,16 @@ const runIn = async ({ sessions }: Stack, request: RunRequest, context: string |
 
 const attach = (session: Session, { argv, env, timeoutMs, isTerminal }: RunRequest, relay: Relay): Promise<ExecResult> => {
   const screen = isTerminal ? openScreen() : null;
-  const { stdin, write } = openStreams(warn);
+  const { stdin, write, abandon } = openStreams(warn);
   const onStarted = (exec_id: string): void => {
-    // What has ended meanwhile needs nothing any more.
-    const act = (action: object): void => void session.wait({ exec_id, wait_ms: 0, ...action }, NEVER).catch((err: unknown) => log.debug({ err }, 'too late'));
-    relay.handOn((signal) => act({ signal }));
+    const act = async (action: object): Promise<ExecResult | null> =>
+      session.wait({ exec_id, wait_ms: 0, ...action }, NEVER).catch((err: unknown) => (log.debug({ err }, 'the sandbox has ended'), null));
+    // A command that has ended takes no signal: what is left of it is output that nobody reads.
+    relay.handOn(async (signal) => {
+      const now = await act({});
+      if (now?.status === 'running') await act({ signal });
+      else abandon(signal);
+    });
     screen?.onResize(() => act(screen.size()));
   };
   return session.attach(
@@ -90,4 +107,10 @@ const warn = (message: string): void => {
   if (log.isLevelEnabled('warn')) tell(`warning: ${message}`);
 };
 
-const tell = (message: string): void => void process.stderr.write(`cellwall: ${message}\n`);
+const tell = (message: string): void => {
+  try {
+    writeSync(2, `cellwall: ${message}\n`);
+  } catch {
+    // nobody is left to be told
+  }
+};

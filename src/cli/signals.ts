@@ -1,19 +1,18 @@
 /** The signals that would end this process, handed on to a command. */
 
 const RELAYED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
-export type Relayed = (typeof RELAYED)[number];
 
 export interface Relay {
   /** aborted by a signal that came before there was a command; its reason is the signal's name */
   readonly early: AbortSignal;
   /** From now on each signal goes to the command; an interruption after the first kills it, because it was not enough. */
-  handOn(send: (signal: Relayed | 'SIGKILL') => void): void;
+  handOn(send: (signal: string) => unknown): void;
 }
 
 /** Takes the signals, for good: what this process does at its end is not cut short by them. */
 export const relaySignals = (): Relay => {
   const early = new AbortController();
-  let send = (signal: string): void => early.abort(signal);
+  let send = (signal: string): unknown => early.abort(signal);
   let interrupts = 0;
   for (const signal of RELAYED) {
     process.on(signal, () => {
@@ -21,5 +20,5 @@ export const relaySignals = (): Relay => {
       send(signal === 'SIGINT' && interrupts > 1 ? 'SIGKILL' : signal);
     });
   }
-  return { early: early.signal, handOn: (next) => void (send = next as typeof send) };
+  return { early: early.signal, handOn: (next) => void (send = next) };
 };

@@ -23,7 +23,8 @@ const NOT_FOUND = 127;
 export const verdictOn = ({ status, exit_code, signal, duration_ms }: Pick<ExecResult, 'status' | 'exit_code' | 'signal' | 'duration_ms'>): Verdict => {
   const seconds = Math.round(duration_ms / 100) / 10;
   if (status === 'timed_out') return { exitCode: TIMED_OUT, warning: `the command was killed after ${seconds} s: its time was over (--timeout)` };
-  if (status === 'canceled') return { exitCode: TIMED_OUT, warning: `the command was killed after ${seconds} s: the lifetime of its sandbox was over (see the policy)` };
+  if (status === 'canceled')
+    return { exitCode: TIMED_OUT, warning: `the command was killed after ${seconds} s: the lifetime of its sandbox was over (see the policy)` };
   const exitCode = exit_code ?? exitCodeOfSignal(signal ?? 'SIGKILL');
   return status === 'oom_killed' ? { exitCode, warning: 'the command was killed: the sandbox ran out of memory' } : { exitCode };
 };
@@ -37,7 +38,7 @@ export const exitCodeOfSignal = (name: string): number => {
 /** The verdict on what was thrown; null where nothing is known of it. */
 export const verdictOnFailure = (thrown: unknown): Verdict | null => {
   if (thrown instanceof StreamLost) {
-    const exitCode = LOST[thrown.code];
+    const exitCode = thrown.code.startsWith('SIG') ? exitCodeOfSignal(thrown.code) : LOST[thrown.code];
     return exitCode === undefined ? { exitCode: RUN_FAILED, failure: `${thrown.message}; the command was killed` } : { exitCode };
   }
   if (!(thrown instanceof SandboxError)) return null;

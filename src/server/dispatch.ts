@@ -10,7 +10,7 @@ export interface Dispatch {
   readonly methods: readonly { readonly tool: Tool; readonly inputSchema: JsonSchema }[];
   /** The tool of a name, dotted or with an underscore. */
   find(name: string): Tool | undefined;
-  /** Runs a tool. Never rejects: whatever is thrown becomes an error of the contract, and one line in the log. */
+  /** Runs a tool. Never rejects: whatever is thrown becomes an error of the contract, and one line in the log. `onOutput` takes what a command prints meanwhile. */
   run(tool: Tool, params: unknown, signal: AbortSignal, onOutput?: ToolContext['onOutput']): Promise<Outcome>;
 }
 

@@ -1,25 +1,20 @@
-/** JSON-RPC over `Content-Length` frames, as IDEs speak it: the tools as methods with their dotted names, cancellation and progress as vscode-jsonrpc knows them. */
-import {
-  createMessageConnection,
-  ErrorCodes,
-  ResponseError,
-  StreamMessageReader,
-  StreamMessageWriter,
-  type CancellationToken,
-  type Message,
-  type MessageConnection,
-} from 'vscode-jsonrpc/node';
-import { ERRORS, type SandboxError } from '../errors.ts';
+/** JSON-RPC as IDEs speak it: the tools as methods with their dotted names, cancellation and progress as vscode-jsonrpc knows them, results as they are. */
+import { createMessageConnection, ErrorCodes, ResponseError, StreamMessageWriter, type CancellationToken, type MessageConnection } from 'vscode-jsonrpc/node';
+import { z } from 'zod';
+import { ERRORS, SandboxError, type ErrorCode } from '../errors.ts';
+import { issuesOf, type Issue } from '../issues.ts';
 import { log } from '../log.ts';
 import { ParamsError, type Tool } from '../tool.ts';
-import type { Dispatch } from './dispatch.ts';
-import { FrameGuard } from './frames.ts';
-import type { Ending, Wire } from './lines.ts';
+import type { Dispatch, Outcome } from './dispatch.ts';
+import { FrameReader } from './frames.ts';
+import type { Ending, Wire } from './messages.ts';
+import { streamOutput, type OutputPart, type OutputStream } from './progress.ts';
 
 export interface JsonRpcOptions {
+  /** what the client calls */
   readonly dispatch: Dispatch;
   readonly wire: Wire;
-  /** what `server.info` says */
+  /** what `server.info` answers */
   readonly info: { readonly name: string; readonly version: string; readonly policies: readonly string[]; readonly runtimes: readonly string[] };
 }
 
@@ -30,121 +25,103 @@ export interface JsonRpcServer {
   close(): void;
 }
 
-/** `window/requestCancelled` of the Language Server Protocol, which `$/cancelRequest` comes from. */
-const REQUEST_CANCELLED = -32800;
+/** `data` of an error. */
+interface ErrorData {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly hint: string;
+  readonly issues?: readonly Issue[];
+}
 
-/** Serves one client until it is gone. */
+/** Serves one client until it is gone. Every call that is still running then is cancelled. */
 export const serveJsonRpc = ({ dispatch, wire, info }: JsonRpcOptions): JsonRpcServer => {
-  const guard = new FrameGuard();
   const writer = new StreamMessageWriter(wire.output);
-  const connection = createMessageConnection(new RequestReader(wire.input.pipe(guard), writer), writer);
+  const reader = new FrameReader(wire, writer);
+  const connection = createMessageConnection(reader, writer);
   const calls = new Set<AbortController>();
-  const abortAll = (): void => calls.forEach((call) => call.abort());
-
-  const ended = new Promise<Ending>((resolve) => {
-    const gone =
-      (reason: string, exitCode: 0 | 1 = 0) =>
-      (): void =>
-        resolve({ reason, exitCode });
-    wire.input.on('end', gone('end of stdin')).on('close', gone('stdin was closed')).on('error', gone('stdin failed'));
-    wire.output.on('error', gone('stdout was closed by the client')).on('close', gone('stdout was closed'));
-    guard.on('error', (error) => resolve({ reason: error.message, exitCode: 1 }));
-  });
-  void ended.then(abortAll);
-
-  connection.onRequest(async (method: string, params: unknown, token: CancellationToken) => {
-    if (method === 'server.info') return info;
+  const cancelAll = (): void => calls.forEach((running) => running.abort());
+  void reader.ended.then(cancelAll);
+  connection.onRequest(async (method: string, params: unknown, token: CancellationToken): Promise<object> => {
+    if (method === 'server.info') return answerInfo(info, params);
     const tool = method.includes('.') ? dispatch.find(method) : undefined;
     if (tool === undefined) return new ResponseError(ErrorCodes.MethodNotFound, `unknown method ${JSON.stringify(method.slice(0, 60))}`);
-    const call = new AbortController();
-    calls.add(call);
-    // A cancellation that was queued before this handler ran never fires its event.
-    if (token.isCancellationRequested) call.abort();
-    const listener = token.onCancellationRequested(() => call.abort());
+    const running = new AbortController();
+    calls.add(running);
+    const listener = token.onCancellationRequested(() => running.abort());
+    if (token.isCancellationRequested) running.abort(); // then the event has been
     try {
-      return await run(connection, dispatch, tool, params, call.signal);
+      return await call(connection, dispatch, tool, params, running.signal);
     } finally {
       listener.dispose();
-      calls.delete(call);
+      calls.delete(running);
     }
   });
-  connection.onError(([error]) => log.debug({ reason: error.message.slice(0, 200) }, 'the JSON-RPC connection reports'));
-  connection.onUnhandledNotification(({ method }) => log.debug({ method: method.slice(0, 60) }, 'an unknown notification is skipped'));
+  connection.onError(([error]) => log.debug({ err: error }, 'the JSON-RPC connection reports'));
   connection.listen();
-  return { ended, close: () => (abortAll(), connection.dispose()) };
+  return { ended: reader.ended, close: () => (cancelAll(), connection.dispose()) };
 };
 
-const run = async (connection: MessageConnection, dispatch: Dispatch, tool: Tool, params: unknown, signal: AbortSignal): Promise<object> => {
-  const { progressToken, rest } = progressOf(params);
-  const stream = progressToken === undefined ? undefined : new Progress(connection, progressToken);
-  const outcome = await dispatch.run(tool, rest, signal, stream?.take);
-  await stream?.end();
-  if (signal.aborted) return errorOf(REQUEST_CANCELLED, { code: 'CANCELED', message: 'the call was canceled', ...ERRORS.CANCELED });
-  return outcome.ok ? outcome.result : refusalOf(outcome.error);
+const answerInfo = (info: JsonRpcOptions['info'], params: unknown): object => {
+  const parsed = z.strictObject({}).safeParse(params ?? {});
+  return parsed.success ? info : refusal(new ParamsError(issuesOf(parsed.error, params), 'server.info takes no parameters'));
 };
 
-const refusalOf = (error: SandboxError): ResponseError<object> => {
-  const issues = error instanceof ParamsError ? { issues: error.issues } : {};
-  return errorOf(ERRORS[error.code].rpc, { ...error, message: error.message, ...issues });
+const call = async (connection: MessageConnection, dispatch: Dispatch, tool: Tool, params: unknown, signal: AbortSignal): Promise<object> => {
+  const streaming = streamingOf(tool, params);
+  if (streaming instanceof ParamsError) return refusal(streaming);
+  const stream = streaming.token === null ? undefined : streamOutput(sendProgress(connection, streaming.token), signal);
+  const outcome = await dispatch.run(tool, streaming.rest, signal, stream?.take);
+  await finish(stream, outcome);
+  return answerOf(outcome, signal);
 };
 
-const errorOf = (
-  number: number,
-  { code, message, retryable, hint, ...more }: { code: string; message: string; retryable: boolean; hint: string; issues?: unknown },
-): ResponseError<object> => new ResponseError(number, message, { code, retryable, hint, ...('issues' in more ? { issues: more.issues } : {}) });
-
-// `progress_token` is the wire's, not the tool's.
-const progressOf = (params: unknown): { progressToken: string | number | undefined; rest: unknown } => {
-  if (typeof params !== 'object' || params === null || !('progress_token' in params)) return { progressToken: undefined, rest: params };
-  const { progress_token: token, ...rest } = params;
-  return typeof token === 'string' || typeof token === 'number'
-    ? { progressToken: token, rest }
-    : { progressToken: undefined, rest: token === null ? rest : params };
-};
-
-/** Output on its way as `$/progress`: decoded so that no character is cut, and no faster than the client reads. */
-class Progress {
-  readonly #connection: MessageConnection;
-  readonly #token: string | number;
-  readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
-
-  constructor(connection: MessageConnection, token: string | number) {
-    this.#connection = connection;
-    this.#token = token;
-  }
-
-  readonly take = (stream: 'stdout' | 'stderr', bytes: Buffer): Promise<void> => this.#send(stream, this.#decoders[stream].decode(bytes, { stream: true }));
-
-  async end(): Promise<void> {
-    for (const stream of ['stdout', 'stderr'] as const) await this.#send(stream, this.#decoders[stream].decode());
-  }
-
-  async #send(stream: string, text: string): Promise<void> {
-    if (text !== '') await this.#connection.sendNotification('$/progress', { token: this.#token, value: { stream, text } });
-  }
+interface Streaming {
+  /** null: the client wants no progress */
+  readonly token: string | number | null;
+  /** the parameters of the tool */
+  readonly rest: unknown;
 }
 
-/** Answers what is JSON but no message: vscode-jsonrpc would only log it. */
-class RequestReader extends StreamMessageReader {
-  readonly #writer: StreamMessageWriter;
+const ProgressToken = z.object({ progress_token: z.union([z.string(), z.int()], 'a string or a whole number').nullish() });
 
-  constructor(input: FrameGuard, writer: StreamMessageWriter) {
-    super(input);
-    this.#writer = writer;
-  }
+// `progress_token` is the wire's parameter and not the tool's; a tool that streams nothing does not know it.
+const streamingOf = (tool: Tool, params: unknown): Streaming | ParamsError => {
+  if (!tool.streams || typeof params !== 'object' || params === null || !('progress_token' in params)) return { token: null, rest: params };
+  const parsed = ProgressToken.safeParse(params);
+  if (!parsed.success) return new ParamsError(issuesOf(parsed.error, params), 'leave `progress_token` out where no progress is wanted');
+  const { progress_token: _token, ...rest } = params;
+  return { token: parsed.data.progress_token ?? null, rest };
+};
 
-  override listen(callback: (message: Message) => void): ReturnType<StreamMessageReader['listen']> {
-    return super.listen((message: Message) => {
-      if (isMessage(message)) callback(message);
-      else
-        void this.#writer.write({
-          jsonrpc: '2.0',
-          id: null,
-          error: { code: ErrorCodes.InvalidRequest, message: 'a message is one object; batches are not taken' },
-        } as unknown as Message);
-    });
-  }
-}
+// What cannot be sent is dropped: the client is gone then, and its calls are cancelled for that.
+const sendProgress =
+  (connection: MessageConnection, token: string | number) =>
+  async (value: OutputPart): Promise<void> => {
+    try {
+      await connection.sendNotification('$/progress', { token, value });
+    } catch (error) {
+      log.debug({ err: error }, 'progress could not be sent');
+    }
+  };
 
-const isMessage = (message: unknown): boolean =>
-  typeof message === 'object' && message !== null && !Array.isArray(message) && ('method' in message || 'id' in message);
+// While a command runs on, the bytes of a last unfinished character are those of the next call.
+const finish = async (stream: OutputStream | undefined, outcome: Outcome): Promise<void> => {
+  if (!hasStatus(outcome, 'running')) await stream?.end();
+};
+
+// What was done before a cancellation came is told all the same: a sandbox that nobody knows of would stay.
+const answerOf = (outcome: Outcome, signal: AbortSignal): object => {
+  if (outcome.ok && !(signal.aborted && hasStatus(outcome, 'canceled'))) return outcome.result;
+  if (!outcome.ok && !signal.aborted) return refusal(outcome.error);
+  return refusal(new SandboxError('CANCELED', 'the call was canceled'), REQUEST_CANCELLED);
+};
+
+/** `RequestCancelled` of the Language Server Protocol, where `$/cancelRequest` comes from. */
+const REQUEST_CANCELLED = -32800;
+
+const hasStatus = (outcome: Outcome, status: string): boolean => outcome.ok && 'status' in outcome.result && outcome.result.status === status;
+
+const refusal = (error: SandboxError, number: number = ERRORS[error.code].rpc): ResponseError<ErrorData> => {
+  const { code, message, retryable, hint } = error;
+  return new ResponseError(number, message, { code, retryable, hint, ...(error instanceof ParamsError ? { issues: error.issues } : {}) });
+};

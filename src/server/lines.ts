@@ -1,25 +1,8 @@
 /** MCP's framing on a byte stream: one JSON message a line. A transport for the SDK that survives whatever a client sends. */
-import type { Readable, Writable } from 'node:stream';
 import { isJSONRPCErrorResponse, isJSONRPCNotification, isJSONRPCRequest, isJSONRPCResultResponse } from '@modelcontextprotocol/server';
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
 import { log } from '../log.ts';
-
-/** The two directions of a connection with one client. */
-export interface Wire {
-  readonly input: Readable;
-  readonly output: Writable;
-}
-
-/** How a connection ended. */
-export interface Ending {
-  /** for the log */
-  readonly reason: string;
-  /** what the process exits with */
-  readonly exitCode: 0 | 1;
-}
-
-/** the longest message in bytes; one that is longer ends the connection */
-export const MAX_MESSAGE_BYTES = 10 * 1024 * 1024;
+import { idOf, isAnswer, MAX_MESSAGE_BYTES, parseJson, untilGone, type Ending, type Wire } from './messages.ts';
 
 /** Splits chunks of bytes into lines; the unfinished one is kept. Null as soon as a line is longer than `limit` bytes. */
 export const createLineSplitter = (limit: number): ((chunk: Buffer) => Buffer[] | null) => {
@@ -60,10 +43,8 @@ export class LineTransport implements Transport {
   }
 
   async start(): Promise<void> {
-    const { input, output } = this.#wire;
-    const gone = (reason: string) => () => this.#finish({ reason, exitCode: 0 });
-    input.on('data', this.#take).on('end', gone('end of stdin')).on('close', gone('stdin was closed')).on('error', gone('stdin failed'));
-    output.on('error', gone('stdout was closed by the client')).on('close', gone('stdout was closed'));
+    this.#wire.input.on('data', this.#take);
+    void untilGone(this.#wire).then((ending) => this.#finish(ending));
   }
 
   /** Resolves when the message has been handed to the operating system or is waiting for a slow client. */
@@ -107,22 +88,5 @@ export class LineTransport implements Transport {
   }
 }
 
-const parseJson = (text: string): { value: unknown } | undefined => {
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch {
-    return undefined;
-  }
-};
-
 const isMessage = (value: unknown): value is JSONRPCMessage =>
   isJSONRPCRequest(value) || isJSONRPCNotification(value) || isJSONRPCResultResponse(value) || isJSONRPCErrorResponse(value);
-
-// An answer is never answered, however broken it is.
-const isAnswer = (value: unknown): boolean => typeof value === 'object' && value !== null && ('result' in value || 'error' in value);
-
-// The id to answer with: only one that comes back as it was sent, else null.
-const idOf = (value: unknown): string | number | null => {
-  const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : null;
-  return typeof id === 'string' || Number.isSafeInteger(id) ? (id as string | number) : null;
-};

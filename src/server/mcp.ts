@@ -7,6 +7,7 @@ import { log } from '../log.ts';
 import type { Tool } from '../tool.ts';
 import { cleanOutput } from './clean.ts';
 import { underscored, type Dispatch } from './dispatch.ts';
+import { reportProgress } from './progress.ts';
 
 export interface McpOptions {
   /** of this server */
@@ -82,8 +83,8 @@ const listTools = (dispatch: Dispatch, { dottedNames, toolResults }: McpOptions)
 const callTool = async (dispatch: Dispatch, options: McpOptions, params: CallToolRequest['params'], { mcpReq }: ServerContext): Promise<CallToolResult> => {
   const tool = dispatch.find(params.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `unknown tool ${JSON.stringify(params.name.slice(0, 60))}`);
-  const stopProgress = reportProgress(mcpReq);
-  const outcome = await dispatch.run(tool, params.arguments, mcpReq.signal).finally(stopProgress);
+  const { onOutput, stop } = reportProgress(mcpReq);
+  const outcome = await dispatch.run(tool, params.arguments, mcpReq.signal, onOutput).finally(stop);
   return outcome.ok ? success(tool, cleaned(tool, outcome.result), options) : failure(outcome.error);
 };
 
@@ -113,20 +114,3 @@ const cleaned = (tool: Tool, result: object): object => {
 
 const without = (result: object, names: readonly string[]): Record<string, unknown> =>
   Object.fromEntries(Object.entries(result).filter(([name]) => !names.includes(name)));
-
-/** how often a call that was asked to tells that it still runs, in ms */
-const PROGRESS_INTERVAL_MS = 2000;
-
-// Tells a client that gave a progress token how many seconds its call has taken so far, until cancelled or stopped by what is returned.
-const reportProgress = ({ _meta, signal, notify }: ServerContext['mcpReq']): (() => void) => {
-  const progressToken = _meta?.progressToken;
-  if (progressToken === undefined) return () => {};
-  let progress = 0;
-  const timer = setInterval(() => {
-    progress += PROGRESS_INTERVAL_MS / 1000;
-    notify({ method: 'notifications/progress', params: { progressToken, progress, message: `running for ${progress} s` } }).catch(stop);
-  }, PROGRESS_INTERVAL_MS);
-  const stop = (): void => clearInterval(timer);
-  signal.addEventListener('abort', stop, { once: true });
-  return stop;
-};

@@ -3,11 +3,12 @@ import { setInterval } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import { log } from '../log.ts';
 import type { Dispatch } from './dispatch.ts';
-import { LineTransport, type Ending, type Wire } from './lines.ts';
 import { serveJsonRpc, type JsonRpcOptions } from './jsonrpc.ts';
+import { LineTransport } from './lines.ts';
 import { serveMcp, type McpOptions } from './mcp.ts';
+import type { Ending, Wire } from './messages.ts';
 
-export type { Ending, Wire } from './lines.ts';
+export type { Ending, Wire } from './messages.ts';
 
 export interface StdioOptions extends McpOptions {
   /** what the client calls */

@@ -88,7 +88,7 @@ export class Commands {
 
   /** Runs a program inside for the server's own ends and gives its bounded output; nothing of it stays. */
   async look(argv: readonly string[], signal: AbortSignal): Promise<{ code: number | null; stdout: Buffer }> {
-    const exec = await this.#start({ argv: [...argv], timeout_ms: LOOK_TIMEOUT_MS }, true);
+    const exec = await this.#start({ argv: [...argv], timeout_ms: Math.min(LOOK_TIMEOUT_MS, this.#options.policy.lifetime.exec_timeout_ms) }, true);
     const cancel = (): void => void exec.kill('canceled');
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -166,8 +166,9 @@ export class Commands {
     return [`${OUTPUT_ROOT}/${id}/command`];
   }
 
-  #timeoutOf({ timeout_ms: timeoutMs = DEFAULT_TIMEOUT_MS }: ExecInput): number {
+  #timeoutOf({ timeout_ms: timeoutMs }: ExecInput): number {
     const { name, lifetime } = this.#options.policy;
+    if (timeoutMs === undefined) return Math.min(DEFAULT_TIMEOUT_MS, lifetime.exec_timeout_ms);
     if (timeoutMs <= lifetime.exec_timeout_ms) return timeoutMs;
     throw new SandboxError('LIMIT_EXCEEDED', `timeout_ms ${timeoutMs} exceeds the ${lifetime.exec_timeout_ms} that policy "${name}" allows`, {
       hint: 'ask for less, or for 0: no limit but the end of the sandbox',

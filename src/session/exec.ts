@@ -1,5 +1,5 @@
 /** One command: running → ended, once. How it ended comes from the kernel alone; why it was ended, from who ended it. */
-import { closeSync } from 'node:fs';
+import { closeSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +66,7 @@ export class Exec {
   #telling: Promise<unknown> = Promise.resolve();
   #cause: Cause | null = null;
   #end: End | null = null;
+  #isRunning = true;
   #isOver = false;
 
   /** Starts a command. Throws EXEC_FAILED when it cannot be started, SandboxGone when the sandbox is. */
@@ -85,6 +86,8 @@ export class Exec {
     } catch (error) {
       stdio.input.discard();
       output.forget();
+      await output.sync().catch(() => undefined); // when this is answered, no file is made any more
+      rmSync(join(runDirectory, process.id), { recursive: true, force: true });
       throw toExecError(error);
     } finally {
       stdio.release();
@@ -105,6 +108,7 @@ export class Exec {
         (error: unknown) => this.#abandon(error, sandboxEnd),
       )
       .finally(() => {
+        this.#isRunning = false;
         cancelTimer();
         stdio.input.discard();
       });
@@ -117,7 +121,7 @@ export class Exec {
   }
 
   get isRunning(): boolean {
-    return this.#end === null;
+    return this.#isRunning;
   }
 
   /** Ends all that the command started, by force; `cause` becomes its status, or `signaled` where there is none. After its end: nothing. */

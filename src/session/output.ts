@@ -78,7 +78,8 @@ export const createOutputs = (): Outputs => {
 
 const startDrainer = () => {
   const { fd, wake } = createWaker();
-  const worker = new Worker(new URL('./drainer.js', import.meta.url), { workerData: { wake: fd }, trackUnmanagedFds: false });
+  // With streams of its own, which nobody reads: the thread prints nothing, and process.stdout is not touched for it.
+  const worker = new Worker(new URL('./drainer.js', import.meta.url), { workerData: { wake: fd }, trackUnmanagedFds: false, stdout: true, stderr: true });
   const waiting = new Map<number, { resolve: (snapshots: readonly StreamState[]) => void; reject: (error: Error) => void }>();
   let last = 0;
   let failure: Error | undefined;

@@ -1,7 +1,33 @@
 /** Pseudo-terminals: a master that the server holds and a slave that a program gets.   man 7 pty, man 2 ioctl_tty */
 import { closeSync, openSync } from 'node:fs';
 import { call, hasCode } from './call.ts';
-import { BRKINT, ECHO, ECHONL, ICANON, ICRNL, IEXTEN, IGNBRK, IGNCR, INLCR, ISIG, ISTRIP, IXON, OPOST, O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDWR, PARMRK, TCGETS, TCSETS, TIOCGPTPEER, TIOCSPTLCK, TIOCSWINSZ, VMIN, VTIME } from './constants.ts';
+import {
+  BRKINT,
+  ECHO,
+  ECHONL,
+  ICANON,
+  ICRNL,
+  IEXTEN,
+  IGNBRK,
+  IGNCR,
+  INLCR,
+  ISIG,
+  ISTRIP,
+  IXON,
+  OPOST,
+  O_CLOEXEC,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDWR,
+  PARMRK,
+  TCGETS,
+  TCSETS,
+  TIOCGPTPEER,
+  TIOCSPTLCK,
+  TIOCSWINSZ,
+  VMIN,
+  VTIME,
+} from './constants.ts';
 import type { Fd } from './files.ts';
 
 export interface Terminal {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readFileSync } from 'node:fs';
 import { runCli } from '../../src/cli/index.ts';
-import { commands } from '../../src/cli/commands.ts';
+import { commands, type Line } from '../../src/cli/commands.ts';
 import { options, type Config } from '../../src/config.ts';
 import { SandboxError } from '../../src/errors.ts';
 import { log } from '../../src/log.ts';
@@ -26,10 +26,10 @@ afterEach(() => {
 });
 
 /** Replaces a command's action and returns the configurations it was called with. */
-const watch = (name: string, outcome: () => Promise<number> = async () => 0): Config[] => {
+const watch = (name: string, outcome: () => Promise<number> = async () => 0, lines: Line[] = []): Config[] => {
   const seen: Config[] = [];
   const command = commands.find((one) => one.name === name)!;
-  vi.spyOn(command, 'run').mockImplementation((config) => (seen.push(config), outcome()));
+  vi.spyOn(command, 'run').mockImplementation((config, _, line) => (seen.push(config), lines.push(line), outcome()));
   return seen;
 };
 const run = (...argv: string[]): Promise<number> => runCli(argv, surroundings);
@@ -48,6 +48,12 @@ describe('commands', () => {
     expect(seen).toEqual([expect.objectContaining({ stateDir: '/s', cacheDir: '/c', policy: 'scratch' })]);
   });
 
+  test('what is said after the name wins over what is said before it, and lists are joined', async () => {
+    const seen = watch('serve');
+    await run('--policy', 'a', '--allow-root', '/a', 'serve', '--policy', 'b', '--allow-root', '/b');
+    expect(seen).toEqual([expect.objectContaining({ policy: 'b', allowRoot: ['/a', '/b'] })]);
+  });
+
   test('what is repeatable may be repeated', async () => {
     const seen = watch('serve');
     await run('--allow-root', '/a', '--allow-root', 'b', '--dotted-names', '--clientProcessId', '77');
@@ -58,6 +64,50 @@ describe('commands', () => {
     watch('setup');
     await run('setup', '--log-level', 'debug');
     expect(log.level).toBe('debug');
+  });
+});
+
+describe('a command with operands', () => {
+  const linesOf = async (...argv: string[]): Promise<Line[]> => {
+    const lines: Line[] = [];
+    watch('run', async () => 0, lines);
+    expect([await run(...argv), said.stderr]).toEqual([0, '']);
+    return lines;
+  };
+
+  test('gets what follows -- as it is, options and all', async () => {
+    const [line] = await linesOf('--policy', 'scratch', 'run', '--tty', '--env', 'A=1', '--env', 'B', '--', 'ls', '--tty', '--', '--policy', 'x', '');
+    expect(line?.operands).toEqual(['ls', '--tty', '--', '--policy', 'x', '']);
+    expect(line?.flags).toMatchObject({ tty: true, env: ['A=1', 'B'] });
+  });
+
+  test('takes no option of its own after the first operand, with or without --', async () => {
+    const [line] = await linesOf('run', '--timeout', '5', 'sleep', '--timeout', '9', '--help', '--version');
+    expect(line).toMatchObject({ operands: ['sleep', '--timeout', '9', '--help', '--version'], flags: { timeout: '5' } });
+  });
+
+  test('starts from defaults of its own, which what is set goes before', async () => {
+    const seen = watch('run');
+    await run('run', 'x');
+    await run('run', '--log-level', 'debug', 'x');
+    expect(seen.map(({ logLevel }) => logLevel)).toEqual(['warn', 'debug']);
+  });
+
+  test.each([
+    [['run', '--no-such-option', 'x'], '--no-such-option'],
+    [['run', '--dotted-names', 'x'], "'--dotted-names' means nothing to 'run'"],
+    [['run', '--context'], '--context'],
+    [['run', '--config', '/no/such/config.json', 'x'], '/no/such/config.json'],
+  ])('fails with an exit code of its own: %j', async (argv, naming) => {
+    expect([await run(...argv), said.stderr]).toEqual([125, expect.stringContaining(naming)]);
+    expect(said.stdout).toBe('');
+  });
+
+  test('says in its help what its exit codes are', async () => {
+    expect(await run('run', '--help')).toBe(0);
+    for (const word of ['[options] -- COMMAND', '--tty', '--timeout <S>', '--env <K=V>', '--context', '124', '125', '126', '127'])
+      expect(said.stdout).toContain(word);
+    expect(said.stdout).not.toContain('--dotted-names');
   });
 });
 

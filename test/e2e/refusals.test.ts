@@ -202,8 +202,7 @@ describe(`in a sandbox, server as ${mode}:`, () => {
       command: "printf '\\0\\377' > binary; mkfifo fifo /tmp/fifo; ln -s /proc/self/root/etc magic; ln -s nothing dangling",
     });
     expect((await call('sandbox_read', { path: 'binary' })).code).toBe('NOT_TEXT');
-    for (const path of ['nothing', 'dangling', 'file/below'])
-      expect([path, (await call('sandbox_read', { path })).code]).toEqual([path, 'PATH_NOT_FOUND']);
+    for (const path of ['nothing', 'dangling', 'file/below']) expect([path, (await call('sandbox_read', { path })).code]).toEqual([path, 'PATH_NOT_FOUND']);
     for (const [path, type] of [
       ['fifo', 'fifo'],
       ['/tmp/fifo', 'fifo'],

@@ -21,6 +21,8 @@ const ExecAnswer = z.strictObject({
 });
 export type ExecAnswer = z.output<typeof ExecAnswer>;
 
+const Listing = z.object({ sandboxes: z.array(z.object({ sandbox_id: z.string() })) });
+
 type Params = Readonly<Record<string, unknown>>;
 
 export interface Box {
@@ -44,6 +46,7 @@ export const createBox = async (server: Server, params: Params = { context: 'non
   const created = await server.call('sandbox_create', params);
   const id = String(created['sandbox_id']);
   const sandbox = { sandbox_id: id };
+  server.look(); // from now on its names are known
   const exec: Box['exec'] = async (command, more = {}, options = {}) => {
     const what = typeof command === 'string' ? { command } : { argv: command };
     return ExecAnswer.parse(await server.call('sandbox_exec', { ...sandbox, ...what, ...more }, options));
@@ -64,6 +67,12 @@ export const createBox = async (server: Server, params: Params = { context: 'non
     read: (path, more = {}) => server.call('sandbox_read', { ...sandbox, path, ...more }),
     destroy: () => server.call('sandbox_destroy', sandbox),
   };
+};
+
+/** Destroys what a test has left, so that the next one begins without. */
+export const destroyAll = async (server: Server): Promise<void> => {
+  const { sandboxes } = Listing.parse(await server.call('sandbox_list'));
+  await Promise.all(sandboxes.map(({ sandbox_id }) => server.call('sandbox_destroy', { sandbox_id })));
 };
 
 /** One sandbox for all tests of a file or of a `describe`, on a server of its own. */

@@ -12,7 +12,7 @@ export interface HostLook {
   readonly state: readonly string[];
   /** what lies in the temporary directory of this home */
   readonly temporary: readonly string[];
-  /** control groups that name one of its servers */
+  /** control groups that name one of its sandboxes */
   readonly cgroups: readonly string[];
   /** root's places for mount points of its servers */
   readonly run: readonly string[];
@@ -21,12 +21,12 @@ export interface HostLook {
 /** What the host looks like when nothing of a home's servers is left. */
 export const NOTHING: HostLook = { processes: [], mounts: [], state: [], temporary: [], cgroups: [], run: [] };
 
-/** Looks at what of the servers of a home is on this host. It knows a server by its id once it was seen, also when the server is gone. */
+/** Looks at what of the servers of a home is on this host. It knows a server and a sandbox by its name once it was seen, also when it is gone. */
 export const watchHost = (home: Home): (() => HostLook) => {
   const servers = join(home.stateDir, 'servers');
   const ids = new Set<string>();
   return () => {
-    for (const id of entries(servers)) ids.add(id);
+    for (const id of entries(servers)) for (const name of [id, ...entries(join(servers, id)).filter((one) => one.startsWith('cw-'))]) ids.add(name);
     const isOurs = (path: string): boolean => path.startsWith(home.directory) || [...ids].some((id) => path.includes(id));
     return {
       processes: allProcesses()
@@ -59,7 +59,8 @@ export const processesOf = ({ pid }: { readonly pid: number }): readonly Process
 
 /** What a server holds: its processes, its mounts as it sees them, and how many descriptors. Descriptors are root's to count: -1 for others. */
 export const holdingsOf = (server: { readonly pid: number }): { processes: readonly string[]; mounts: readonly string[]; descriptors: number } => ({
-  processes: processesOf(server).map(({ commandLine, state }) => `${commandLine} ${state === 'Z' ? 'not reaped' : ''}`),
+  // gVisor keeps some processes without a command line for the address spaces of programs to come.
+  processes: processesOf(server).flatMap(({ commandLine, state }) => (state === 'Z' ? ['not reaped'] : commandLine === '' ? [] : [commandLine])),
   mounts: mountsOf(server.pid),
   descriptors: process.getuid!() === 0 ? readdirSync(`/proc/${server.pid}/fd`).length : -1,
 });

@@ -22,6 +22,21 @@ export const refused = async (code: ErrorCode, call: Promise<unknown>): Promise<
 /** Demands that a text for a client names no path of the host, no stack and no argument of a helper program; `named`: what the client named itself. */
 export const expectNothingOfTheHost = (text: string, home: Home, named = ''): void => {
   const rest = named === '' ? text : text.replaceAll(named, '');
-  const traces = [home.directory, home.stateDir, home.cacheDir, installation().root, 'node_modules', '/run/cellwall/', '--root=', '--platform', '.ts:', '.js:', '    at '];
-  expect(traces.filter((trace) => rest.includes(trace)), rest).toEqual([]);
+  const traces = [
+    home.directory,
+    home.stateDir,
+    home.cacheDir,
+    installation().root,
+    'node_modules',
+    '/run/cellwall/',
+    '--root=',
+    '--platform',
+    '.ts:',
+    '.js:',
+    '    at ',
+  ];
+  expect(
+    traces.filter((trace) => rest.includes(trace)),
+    rest,
+  ).toEqual([]);
 };

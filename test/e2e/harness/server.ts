@@ -29,6 +29,10 @@ export interface Server extends Calls {
   stderr(): string;
   /** lines on stdout that were no message: protocol only belongs there */
   readonly garbage: readonly string[];
+  /** what of it, and of other servers of its home, is on this host */
+  look(): HostLook;
+  /** resolves with the exit code when the process has ended; null after a signal */
+  readonly ended: Promise<number | null>;
   /** ends stdin and resolves with the exit code */
   close(): Promise<number | null>;
   /** ends the process by force */
@@ -41,26 +45,22 @@ export const startServer = (options: ServerOptions = {}): Promise<Server> => ope
 /** One server for all tests of a file or of a `describe`. At their end it goes in order, has written nothing but protocol, and nothing of it is left. */
 export const shareServer = (options: () => ServerOptions = () => ({})): (() => Server) => {
   let server: Server | undefined;
-  let look = (): HostLook => NOTHING;
   const atEnd: (() => Promise<void>)[] = [];
   beforeAll(async () => {
-    const given = options();
-    const home = given.home ?? makeHome();
-    look = watchHost(home);
-    server = await openServer({ ...given, home }, (end) => atEnd.push(end));
-    look();
+    server = await openServer(options(), (end) => atEnd.push(end));
   });
   afterAll(async () => {
     if (server === undefined) return;
     const exitCode = await server.close();
     for (const end of atEnd) await end();
-    expect({ exitCode, garbage: server.garbage, left: look() }).toEqual({ exitCode: 0, garbage: [], left: NOTHING });
+    expect({ exitCode, garbage: server.garbage, left: server.look() }).toEqual({ exitCode: 0, garbage: [], left: NOTHING });
   });
   return () => server!;
 };
 
 const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<void>) => void): Promise<Server> => {
   const home = options.home ?? makeHome();
+  const look = watchHost(home);
   const child = startCellwall({ ...options, home });
   const stderr = collect(child);
   const ended = once(child, 'exit').then(([code]: (number | null)[]) => code ?? null);
@@ -82,6 +82,8 @@ const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<voi
     home,
     stderr,
     garbage: wire.garbage,
+    look,
+    ended,
     close: async () => {
       child.stdin.end();
       return ended;

@@ -14,14 +14,15 @@ type Profile = Readonly<Record<string, unknown>>;
 export const makePolicies = (profiles: Readonly<Record<string, Profile>>): string => write(makeTrusted(), profiles);
 
 /** The same for all tests of a file or of a `describe`. */
-export const sharePolicies = (profiles: Readonly<Record<string, Profile>>): (() => string) => {
+export const sharePolicies = (profiles: Readonly<Record<string, Profile>>): (() => string) => shareTrusted((directory) => write(directory, profiles));
+
+/** A directory of the user of this mode for all tests of a file or of a `describe`. */
+export const shareTrusted = (fill: (directory: string) => void): (() => string) => {
   let directory = '';
   const atEnd: (() => void)[] = [];
   beforeAll(() => {
-    directory = write(
-      make((end) => atEnd.push(end)),
-      profiles,
-    );
+    directory = make((end) => atEnd.push(end));
+    fill(directory);
   });
   afterAll(() => {
     for (const end of atEnd) end();
