@@ -19,6 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'tools',
   ],
   'src/server': ['src/tool.ts'],
+  'src/protocol.ts': ['src/tool.ts', 'tools'],
   'src/tool.ts': [],
   tools: ['src/tool.ts', 'src/session'],
   'src/session': ['src/workspace', 'src/policy', 'src/oci', 'src/runtime/runtime.ts', 'src/runtime/select.ts', 'src/cgroup', 'src/syscall'],

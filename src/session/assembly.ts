@@ -55,6 +55,7 @@ const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (ste
   const root = await buildRoot(rootOptions(options, runDirectory));
   onUndo(() => root.dispose());
   const copy = context === null ? null : await copyInto(root, context, options, signal);
+  if (policy.workspace.mode === 'read-only') root.sealWorkspace();
   const forget = keepTmp(root);
   const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
   await runtime.create(

@@ -36,6 +36,8 @@ export interface Root {
   /** descriptor of a copy of the tree whose mounts are read-only where they are inside, for writing */
   readonly tree: Fd;
   readonly agent: RootOptions['agent'];
+  /** makes /workspace read-only, inside and for writing */
+  sealWorkspace(): void;
   /** unmounts everything; what was written is gone */
   dispose(): Promise<void>;
 }
@@ -48,13 +50,31 @@ export const buildRoot = async (options: RootOptions): Promise<Root> => {
     mountTmpfs(place, { sizeMb: SKELETON_MB, inodes: SKELETON_INODES, mode: 0o755 });
     const root = join(place, 'root');
     for (const step of STEPS) step({ ...options, root });
-    const descriptors = [cloneTree(root, { readOnly: true }), cloneTree(root, { readOnly: false })] as const;
-    const [door, tree] = descriptors;
-    return { path: root, door, tree, agent: options.agent, dispose: () => dispose(place, descriptors) };
+    return openRoot(place, root, options.agent);
   } catch (error) {
     await dispose(place, []);
     throw error;
   }
+};
+
+const openRoot = (place: string, path: string, agent: RootOptions['agent']): Root => {
+  const door = cloneTree(path, { readOnly: true });
+  let tree = cloneTree(path, { readOnly: false });
+  return {
+    path,
+    door,
+    get tree() {
+      return tree;
+    },
+    agent,
+    sealWorkspace: () => {
+      changeMount(join(path, 'workspace'), MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
+      const sealed = cloneTree(path, { readOnly: false });
+      closeSync(tree);
+      tree = sealed;
+    },
+    dispose: () => dispose(place, [door, tree]),
+  };
 };
 
 const SKELETON_MB = 4;

@@ -1,14 +1,17 @@
 import { lstatSync, mkdirSync, readFileSync, realpathSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { shareBox } from './harness/box.ts';
+import { createBox, shareBox } from './harness/box.ts';
 import { mountsOf } from './harness/looks.ts';
 import { mode } from './harness/mode.ts';
+import { refused } from './harness/refusals.ts';
+import { shareServer } from './harness/server.ts';
 import { sections, sharePolicies, shareTrusted } from './harness/trusted.ts';
 
 const CANARY = 'canary-of-the-server';
 const SIZES = { '/workspace': 24, '/tmp': 16, '/home/agent': 12, '/dev/shm': 8 } as const;
 const policies = sharePolicies({
+  looker: sections({ workspace: { mode: 'read-only' } }),
   small: {
     ...sections({
       limits: { disk_mb: SIZES['/workspace'], tmp_mb: SIZES['/tmp'], home_mb: SIZES['/home/agent'], shm_mb: SIZES['/dev/shm'] },
@@ -180,5 +183,21 @@ describe(`the places of a sandbox, as ${mode}`, () => {
     const after = [lstatSync(join(context(), 'set-id')), readFileSync(join(context(), 'sub/tool'), 'utf8')];
     expect(after).toEqual(before);
     expect(realpathSync(context())).toBe(context());
+  });
+});
+
+describe(`a policy whose workspace is read-only, as ${mode}`, () => {
+  const server = shareServer(() => ({ args: ['--context', context(), '--policies', policies()] }));
+
+  it('shows the copy, and lets neither a command nor a write change it', async () => {
+    const looker = await createBox(server(), { policy: 'looker' });
+    expect(await looker.run('./sub/tool x; cd /tmp && touch mine && ls')).toBe('ran x\nmine\n');
+    const { stderr } = await looker.exec('touch new; rm -f sub/tool; echo >> sub/tool; touch set-id');
+    expect(stderr.match(/Read-only file system/g)).toHaveLength(4);
+    // gVisor says yes to this, and the host does nothing.
+    expect(await looker.run('chmod 0 sub; stat -c %a sub')).toBe('755\n');
+    const error = await refused('PATH_REFUSED', server().call('sandbox_write', { sandbox_id: looker.id, path: 'new', content: 'x' }));
+    expect(error.message).toMatch(/read-only/);
+    expect((await looker.read('.'))['entries']).toMatchObject([{ name: 'set-id' }, { name: 'sub' }]);
   });
 });
