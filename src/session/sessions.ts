@@ -49,7 +49,9 @@ const REMEMBERED_MS = 3_600_000;
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #creating = new Set<Promise<Created>>();
   readonly #ending = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -65,6 +67,12 @@ export class Sessions {
 
   /** Creates a sandbox for a principal. Throws what the contract names for sandbox_create; nothing is left then. */
   async create(input: CreateInput, principal: Principal, signal: AbortSignal): Promise<Created> {
+    const creation = this.#create(input, principal, AbortSignal.any([signal, this.#closing.signal]));
+    this.#creating.add(creation);
+    return creation.finally(() => this.#creating.delete(creation));
+  }
+
+  async #create(input: CreateInput, principal: Principal, signal: AbortSignal): Promise<Created> {
     const { policies, defaultPolicy, runtimes, maxSandboxes, clock } = this.#options;
     const policy = tighten(policies.get(input.policy ?? defaultPolicy), { limits: input.limits, ttl_s: input.ttl_s });
     const runtime = await runtimes.get(policy.runtime.name);
@@ -111,8 +119,10 @@ export class Sessions {
     else await Promise.all(this.#ending);
   }
 
-  /** Ends all sandboxes, at the end of the server. */
+  /** Ends all sandboxes, those too that are only being created, at the end of the server. */
   async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#creating);
     for (const [sandboxId, entry] of this.#entries) if (entry.state === 'running') void this.#end(sandboxId, entry, 'destroyed');
     await Promise.all(this.#ending);
   }
