@@ -23,12 +23,12 @@ const call = async (name: string, args: Readonly<Record<string, unknown>> = {}):
 
 const { sandbox_id } = await call('sandbox_create');
 
-// The variable keeps newer versions from drawing their input line with colours.
-const { exec_id } = await call('sandbox_exec', { sandbox_id, argv: ['python3', '-q'], env: { PYTHON_BASIC_REPL: '1' }, tty: true, wait_ms: 0 });
+// A conversation may take longer than the two minutes that a command has by itself. The variable keeps newer versions from drawing their input line with colours.
+const start = await call('sandbox_exec', { sandbox_id, argv: ['python3', '-q'], env: { PYTHON_BASIC_REPL: '1' }, tty: true, timeout_ms: 600_000, wait_ms: 0 });
+const { exec_id } = start;
 
-/** Goes on with the conversation and gives what Python says, until it asks for the next line. */
-const converse = async (act: Readonly<Record<string, unknown>>): Promise<string> => {
-  let said = '';
+/** Goes on until Python asks for the next line, and gives what it said; `said` is what it has said before. */
+const converse = async (act: Readonly<Record<string, unknown>>, said = ''): Promise<string> => {
   for (let next = act; !said.endsWith(PROMPT); next = {}) {
     const { status, stdout } = await call('sandbox_wait', { sandbox_id, exec_id, wait_ms: 100, ...next });
     said += String(stdout);
@@ -44,7 +44,7 @@ const ask = async (line: string): Promise<string> => {
   return said.slice(said.indexOf('\n') + 1, -PROMPT.length).trim();
 };
 
-await converse({});
+await converse({}, String(start['stdout']));
 assert.equal(await ask('6 * 7'), '42');
 
 // What was said before is still known.

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import { SandboxError } from '../errors.ts';
 import { log } from '../log.ts';
 import type { RuntimeOptions } from '../runtime/select.ts';
-import type { Created, ExecResult } from '../session/requests.ts';
+import type { Created, ExecResult, WaitInput } from '../session/requests.ts';
 import type { Session } from '../session/session.ts';
 import { implicitRootRefusal } from '../workspace/roots.ts';
 import type { Line } from './commands.ts';
@@ -66,7 +66,7 @@ const attach = (session: Session, { argv, env, timeoutMs, isTerminal }: RunReque
   const screen = isTerminal ? openScreen() : null;
   const { stdin, write, abandon } = openStreams(warn);
   const onStarted = (exec_id: string): void => {
-    const act = async (action: object): Promise<ExecResult | null> =>
+    const act = async (action: Omit<WaitInput, 'exec_id'>): Promise<ExecResult | null> =>
       session.wait({ exec_id, wait_ms: 0, ...action }, NEVER).catch((err: unknown) => (log.debug({ err }, 'the sandbox has ended'), null));
     // A command that has ended takes no signal: what is left of it is output that nobody reads.
     relay.handOn(async (signal) => {

@@ -6,7 +6,6 @@ import {
   AT_FDCWD,
   AT_RECURSIVE,
   MNT_DETACH,
-  MOUNT_ATTR_IDMAP,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
@@ -39,8 +38,6 @@ export const mountTmpfs = (target: string, { sizeMb, inodes, mode, owner }: Tmpf
 
 export interface TreeOptions {
   readonly readOnly: boolean;
-  /** a user namespace by whose map the owners of files appear; left out: as they are   man 2 mount_setattr, MOUNT_ATTR_IDMAP (Linux 5.12) */
-  readonly idMap?: Fd;
 }
 
 /**
@@ -54,12 +51,11 @@ export const bindTree = (source: string, target: string, options: TreeOptions): 
  * A copy of a mount tree that is attached nowhere and lives as long as its descriptor: what is mounted below `source` later does not appear in it.
  * A tree of a less privileged namespace can only be cloned as a whole, so it always is.
  */
-export const cloneTree = (source: string, { readOnly, idMap }: TreeOptions): Fd => {
+export const cloneTree = (source: string, { readOnly }: TreeOptions): Fd => {
   const tree = call('open_tree', AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   const attributes = Buffer.alloc(32); // struct mount_attr: set, clear, propagation, user namespace
-  const set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0) | (idMap === undefined ? 0 : MOUNT_ATTR_IDMAP);
+  const set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0);
   attributes.writeBigUInt64LE(BigInt(set), 0);
-  attributes.writeBigUInt64LE(BigInt(idMap ?? 0), 24);
   try {
     call('mount_setattr', tree, '', AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
     return tree;
@@ -68,23 +64,6 @@ export const cloneTree = (source: string, { readOnly, idMap }: TreeOptions): Fd 
     throw error;
   }
 };
-
-/** Mount an overlay: `lower` directories, the uppermost first, below a writable one.   Documentation/filesystems/overlayfs.rst */
-export const mountOverlay = (target: string, { lower, upper, work, options }: OverlayOptions): void => {
-  const data = [`lowerdir=${lower.map(escapeColon).join(':')}`, `upperdir=${upper}`, `workdir=${work}`, ...options];
-  call('mount', 'overlay', target, 'overlay', MS_NOSUID | MS_NODEV, data.join(','));
-};
-
-export interface OverlayOptions {
-  readonly lower: readonly string[];
-  readonly upper: string;
-  /** an empty directory on the file system of `upper` */
-  readonly work: string;
-  readonly options: readonly string[];
-}
-
-// The characters that separate lower directories and options.
-const escapeColon = (path: string): string => path.replaceAll(/[\\:,]/g, '\\$&');
 
 /** Change how an existing mount propagates, or its flags.   man 2 mount, MS_SHARED, MS_REMOUNT | MS_BIND */
 export const changeMount = (target: string, flags: number): void => void call('mount', null, target, null, flags, null);

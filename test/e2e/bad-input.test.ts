@@ -89,7 +89,7 @@ describe(`sandbox_create refuses, as ${mode}`, () => {
     const given = params();
     const error = await refused(code, server().call('sandbox_create', given));
     expect(error.message).toMatch(named);
-    expectNothingOfTheHost(error.message, home, String(given['context'] ?? ''));
+    expectNothingOfTheHost(error.message, home, typeof given['context'] === 'string' ? given['context'] : '');
   });
 
   it('what is not of the type that it should be, by name', async () => {

@@ -70,7 +70,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
     print(libc.syscall(56, flag | 17, 0, 0, 0, 0), ctypes.get_errno())
 print(libc.syscall(101, 24, 0, 0, 0), ctypes.get_errno())'`),
-    ).toBe(`${'-1 1\n'.repeat(8)}`);
+    ).toBe('-1 1\n'.repeat(8));
   });
 
   it('writes its own places only, each as large as its policy says and the same inside and outside', async () => {

@@ -2,7 +2,8 @@ import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { log } from '../../src/log.ts';
-import { createLineSplitter, LineTransport, MAX_MESSAGE_BYTES } from '../../src/server/lines.ts';
+import { createLineSplitter, LineTransport } from '../../src/server/lines.ts';
+import { MAX_MESSAGE_BYTES } from '../../src/server/messages.ts';
 
 log.level = 'silent';
 afterEach(() => void vi.restoreAllMocks());

