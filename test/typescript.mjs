@@ -15,15 +15,24 @@ export const compile = (files) => {
   const compilerOptions = { noCheck: true, declaration: false, rootDir: ROOT, outDir: OUT };
   writeFileSync(config, JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: [], files }));
   writeFileSync(join(OUT, 'package.json'), '{"type":"module"}');
+  placePackage();
   const { status } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', config], { stdio: 'inherit' });
   if (status !== 0) throw new Error(`tsc exited with ${status}`);
   return files.map((file) => join(OUT, relative(ROOT, file)).replace(/\.ts$/, '.js'));
 };
 
-/** Runs a compiled program to its end; true when it exits with 0. */
-export const run = (program, args = []) => spawnSync(process.execPath, [program, ...args], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] }).status === 0;
+// They import `cellwall/protocol` as somebody does who has installed it.
+const placePackage = () => {
+  const place = join(OUT, 'node_modules/cellwall');
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, 'package.json'), '{"type":"module","exports":{"./protocol":"./protocol.js"}}');
+  writeFileSync(join(place, 'protocol.js'), `export * from ${JSON.stringify(join(ROOT, 'dist/src/protocol.js'))};\n`);
+};
+
+/** Runs a program to its end; true when it exits with 0. */
+export const run = ([program, ...args]) => spawnSync(program, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] }).status === 0;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [file, ...args] = process.argv.slice(2);
-  process.exitCode = run(compile([join(ROOT, file)])[0], args) ? 0 : 1;
+  process.exitCode = run([process.execPath, ...compile([join(ROOT, file)]), ...args]) ? 0 : 1;
 }

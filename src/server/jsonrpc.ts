@@ -39,7 +39,11 @@ export const serveJsonRpc = ({ dispatch, wire, info }: JsonRpcOptions): JsonRpcS
   const reader = new FrameReader(wire, writer);
   const connection = createMessageConnection(reader, writer);
   const calls = new Set<AbortController>();
-  const cancelAll = (): void => calls.forEach((running) => running.abort());
+  let isOver = false;
+  const cancelAll = (): void => {
+    isOver = true;
+    calls.forEach((running) => running.abort());
+  };
   void reader.ended.then(cancelAll);
   connection.onRequest(async (method: string, params: unknown, token: CancellationToken): Promise<object> => {
     if (method === 'server.info') return answerInfo(info, params);
@@ -48,7 +52,7 @@ export const serveJsonRpc = ({ dispatch, wire, info }: JsonRpcOptions): JsonRpcS
     const running = new AbortController();
     calls.add(running);
     const listener = token.onCancellationRequested(() => running.abort());
-    if (token.isCancellationRequested) running.abort(); // then the event has been
+    if (token.isCancellationRequested || isOver) running.abort(); // then the event has been
     try {
       return await call(connection, dispatch, tool, params, running.signal);
     } finally {

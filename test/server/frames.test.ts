@@ -80,6 +80,7 @@ describe('frames', () => {
     ['more than a message may have', `Content-Length: ${LIMIT + 1}\r\n\r\n`],
     ['more than a number can hold', `Content-Length: ${'9'.repeat(400)}\r\n\r\n`],
     ['no end within 4 KiB', `X: ${'y'.repeat(4200)}`],
+    ['an end after 4 KiB, also behind a length', `Content-Length: 1\r\nX: ${'y'.repeat(4100)}\r\n\r\nx`],
     ['an end after 4 KiB', `X: ${'y'.repeat(4100)}\r\nContent-Length: 1\r\n\r\nx`],
   ])('whose header has %s are none', (_what, bytes) => {
     expect(splitAll([Buffer.from(bytes)])).toEqual({ bodies: [], isBroken: true });

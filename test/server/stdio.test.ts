@@ -1,19 +1,23 @@
-import { spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import { execFileSync, spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Client as ModernClient } from '@modelcontextprotocol/client';
 import { StdioClientTransport as ModernTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { PassThrough } from 'node:stream';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { log } from '../../src/log.ts';
 import { createDispatch } from '../../src/server/dispatch.ts';
+import { createFrameSplitter } from '../../src/server/frames.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/server/messages.ts';
 import { serveStdio } from '../../src/server/stdio.ts';
 import { tools } from '../../tools/index.ts';
 import { createFakeSessions } from '../fixtures/fake-sessions.ts';
+import { itWith } from '../requirements.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -111,6 +115,73 @@ describe('stdio', () => {
     child.stdout.resume();
     expect((await ended).code).toBe(0);
   });
+});
+
+describe('stdio with frames', () => {
+  const framed = (message: object): Buffer => {
+    const body = JSON.stringify({ jsonrpc: '2.0', ...message });
+    return Buffer.from(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  };
+  const bodiesOf = (stdout: string): unknown[] => createFrameSplitter(Infinity)(Buffer.from(stdout)).map((body) => JSON.parse(body.toString()) as unknown);
+  const call = (id: number, command: string) => framed({ id, method: 'sandbox.exec', params: { sandbox_id, command } });
+
+  test.each(['Content-Length', 'content-length'])('a first byte as in %s means frames, and stdout carries nothing else', async (name) => {
+    const { child, ended } = start();
+    child.stdin.write(call(1, 'chatter').toString().replace('Content-Length', name));
+    await once(child.stdout, 'data');
+    child.stdin.end();
+    const { code, stdout, stderr } = await ended;
+    expect(code).toBe(0);
+    expect(bodiesOf(stdout)).toMatchObject([{ id: 1, result: { stdout: 'quiet\n' } }]);
+    for (const said of ['this is no protocol', 'nor is this', 'end of stdin']) expect(stderr).toContain(said);
+  });
+
+  test('the end of stdin in the middle of a call ends it with exit code 0', async () => {
+    const { child, ended } = start();
+    child.stdin.write(Buffer.concat([call(1, 'hang'), framed({ id: 2, method: 'server.info' })]));
+    await once(child.stdout, 'data');
+    child.stdin.end();
+    const { code, stderr } = await ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain('end of stdin');
+  });
+
+  test('a message over 10 MB ends it with exit code 1 and the reason in the log, before it has come', async () => {
+    const { child, ended } = start();
+    child.stdin.write('Content-Length: 11000000\r\n\r\n{');
+    const { code, stdout, stderr } = await ended;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('a message of 11000000 bytes is longer than 10485760');
+  });
+
+  test('a client that closes stdout ends it', async () => {
+    const { child, ended } = start();
+    child.stdin.write(call(1, 'x'));
+    await once(child.stdout, 'data');
+    child.stdout.destroy();
+    child.stdin.write(call(2, 'x'));
+    expect((await ended).code).toBe(0);
+  });
+
+  itWith(['mkfifo'], 'a client that does not read its pipe is no reason to stop hearing that it is gone', async () => {
+    const pipe = join(mkdtempSync(join(tmpdir(), 'cellwall-stdio-')), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const fd = openSync(pipe, 'r+'); // both ends: what is written there stays there
+    const child = spawn(process.execPath, [SERVER, '{}'], { stdio: ['pipe', fd, 'ignore'] });
+    for (let id = 0; id < 100; id++) child.stdin!.write(call(id, 'x'.repeat(2000)));
+    child.stdin!.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    closeSync(fd);
+    rmSync(dirname(pipe), { recursive: true });
+  });
+});
+
+test('a client that is gone before it said anything is heard', async () => {
+  for (const options of [{}, { clientProcessId: process.pid }]) {
+    const { child, ended } = start(options);
+    child.stdin.end();
+    expect((await ended).code).toBe(0);
+  }
 });
 
 test('another reason to end cancels what runs and is told', async () => {
