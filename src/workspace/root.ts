@@ -2,11 +2,12 @@
  * The sandbox's root as one mount tree on the host (decision 5 of the design): rootfs read-only, generated /etc, and the writable places,
  * each the same mount inside and outside. The runtime gets it as its root; files.ts reads it through its door.
  */
-import { closeSync, existsSync, lstatSync, mkdirSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../syscall/constants.ts';
 import type { Fd } from '../syscall/files.ts';
 import { bindTree, changeMount, cloneTree, mountTmpfs, unmount } from '../syscall/mounts.ts';
+import { partsOf } from './rootfs.ts';
 
 export interface RootOptions {
   /** empty directory of the server's, in its own mount namespace, that the runtime's ids can reach */
@@ -85,8 +86,6 @@ const INODES_PER_MB = 256;
 type Step = (options: RootOptions & { readonly root: string }) => void;
 
 const DIRECTORIES = ['usr', 'etc', 'proc', 'sys', 'dev/shm', 'tmp', 'workspace', 'run/cellwall', 'home/agent', 'var', 'root', 'opt', 'mnt', 'srv'];
-/** where programs lie besides /usr: links into it on most systems, directories of their own on some */
-const ROOTFS_NAMES = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
 
 const makeDirectories: Step = ({ root, rootfs, toolchains, binds }) => {
   const inside = [...DIRECTORIES, ...toolchains, ...binds.map((bind) => bind.destination)];
@@ -97,11 +96,6 @@ const makeDirectories: Step = ({ root, rootfs, toolchains, binds }) => {
     else mkdirSync(join(root, name), { recursive: true });
   }
 };
-
-const partsOf = (rootfs: string): readonly { name: string; source: string; link: boolean }[] =>
-  ROOTFS_NAMES.map((name) => ({ name, source: join(rootfs === 'host' ? '/' : rootfs, name) }))
-    .filter(({ source }) => existsSync(source))
-    .map((part) => ({ ...part, link: lstatSync(part.source).isSymbolicLink() }));
 
 /** Below these a path of the host means something else inside. */
 const TAKEN = [

@@ -27,7 +27,7 @@ test('every tool is named after its file and describes itself for a model', () =
     'sandbox.list',
     'sandbox.destroy',
   ]);
-  for (const tool of tools) expect(tool.description).toMatch(/Use it |waits for its end/);
+  for (const tool of tools) expect(tool.description).toMatch(/Use it |waits for its end|go on with /);
 });
 
 test('create tells the sandbox_id, what was granted, what was copied and every warning', async () => {

@@ -12,6 +12,7 @@ import { lastLines, runRunsc } from './cli.ts';
 import { Control } from './control.ts';
 import { CGROUP_MOUNT } from './gate.ts';
 import { initProgram } from './init.ts';
+import { inTime } from './deadline.ts';
 import { prepareLimits, type Limits } from './limits.ts';
 import { readState, runscFlags } from './runsc.ts';
 import { endProcesses, strayProcesses } from './strays.ts';
@@ -122,23 +123,6 @@ const withCgroup = (spec: Spec): Spec => ({
   ...spec,
   mounts: [...spec.mounts, { destination: CGROUP_MOUNT, type: 'cgroup', source: 'cgroup', options: ['nosuid', 'nodev', 'noexec'] }],
 });
-
-const inTime = async <T>(work: Promise<T>, deadlineMs: number, signal: AbortSignal): Promise<T> => {
-  let settle: (() => void) | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new SandboxError('RUNTIME_FAILED', `gVisor did not start the sandbox within ${deadlineMs / 1000} s`)), deadlineMs);
-    const cancel = (): void => reject(new SandboxError('CANCELED', 'the call was canceled'));
-    signal.addEventListener('abort', cancel, { once: true });
-    settle = () => (clearTimeout(timer), signal.removeEventListener('abort', cancel));
-  });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([work, late]);
-  } finally {
-    work.catch(() => undefined);
-    settle?.();
-  }
-};
 
 const DESTROYED: Ending = { reason: 'it was destroyed', outOfMemory: false };
 
