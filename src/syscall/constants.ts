@@ -120,6 +120,7 @@ export const OPOST = 0o1;
 export const ISIG = 0o1;
 export const ICANON = 0o2;
 export const ECHO = 0o10;
+export const NOFLSH = 0o200;
 export const ECHONL = 0o100;
 export const IEXTEN = 0o100000;
 export const VTIME = 5;

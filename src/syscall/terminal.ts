@@ -14,6 +14,7 @@ import {
   ISIG,
   ISTRIP,
   IXON,
+  NOFLSH,
   OPOST,
   O_CLOEXEC,
   O_NOCTTY,
@@ -47,11 +48,20 @@ export const createTerminal = (size: WindowSize): Terminal => {
   try {
     call('ioctl', master, TIOCSPTLCK, Buffer.alloc(4));
     resizeTerminal(master, size);
+    keepOutput(master);
     return { master, slave: call('ioctl_int', master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC) };
   } catch (error) {
     closeSync(master);
     throw error;
   }
+};
+
+// The kernel looks at a typed Ctrl-C on a thread of its own and then drops all output that was not read yet: by then the program may have answered to the
+// signal, which comes to it by another way. NOFLSH keeps that answer.   man 3 termios
+const keepOutput = (terminal: Fd): void => {
+  const settings = settingsOf(terminal);
+  settings.writeUInt32LE(settings.readUInt32LE(C_LFLAG) | NOFLSH, C_LFLAG);
+  call('ioctl', terminal, TCSETS, settings);
 };
 
 /** Sets what `stty size` says. Nobody is signalled: the kernel that knows the programs is not this one. */
