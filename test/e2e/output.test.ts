@@ -105,14 +105,10 @@ describe(`the output of a command, as ${mode}`, () => {
       'import os, sys\nprint("said")\nsys.stdout.flush()\nfor act in (lambda: os.ftruncate(1, 0), lambda: os.lseek(1, 0, 0), lambda: os.ftruncate(1, 1 << 40)):\n  try: act(); print("done")\n  except OSError as e: print(e.errno)';
     expect((await box().exec(python(code))).stdout).toBe('said\n22\n29\n22\n');
     const { output_path } = await box().exec('echo true');
-    for (const command of [
-      `echo forged > ${output_path}/stdout`,
-      `rm ${output_path}/stdout`,
-      `touch ${output_path}/x`,
-      `truncate -s 0 ${output_path}/stdout`,
-      `chmod 777 ${output_path}`,
-    ])
+    for (const command of [`echo forged > ${output_path}/stdout`, `rm ${output_path}/stdout`, `touch ${output_path}/x`, `truncate -s 0 ${output_path}/stdout`])
       expect((await box().exec(command)).stderr).toMatch(/Read-only file system|Permission denied|not permitted/);
+    // To its owner, whom an ordinary user's server is inside, gVisor says yes to this; the host does nothing.
+    expect(await box().run(`chmod 777 ${output_path} 2>/dev/null; stat -c %a ${output_path}`)).toBe('755\n');
     expect(await box().run(`cat ${output_path}/stdout`)).toBe('true\n');
   });
 
