@@ -32,6 +32,8 @@ export interface Box {
   readonly created: Params;
   /** Runs a shell line, or a program with its arguments. */
   exec(command: string | readonly string[], params?: Params, options?: CallOptions): Promise<ExecAnswer>;
+  /** Starts a command that goes on, and resolves with its id when it has said what is waited for. */
+  begin(command: string | readonly string[], said: RegExp, params?: Params): Promise<string>;
   /** stdout of a command that has to succeed */
   run(command: string | readonly string[], params?: Params): Promise<string>;
   /** stdout of a Python program of test/fixtures */
@@ -51,6 +53,16 @@ export const createBox = async (server: Server, params: Params = { context: 'non
     const what = typeof command === 'string' ? { command } : { argv: command };
     return ExecAnswer.parse(await server.call('sandbox_exec', { ...sandbox, ...what, ...more }, options));
   };
+  const wait: Box['wait'] = async (exec_id, more = {}, options = {}) =>
+    ExecAnswer.parse(await server.call('sandbox_wait', { ...sandbox, exec_id, ...more }, options));
+  const begin: Box['begin'] = async (command, said, more = {}) => {
+    let answer = await exec(command, { timeout_ms: 0, ...more, wait_ms: 0 });
+    for (let output = answer.stdout; !said.test(output); output += answer.stdout) {
+      expect(answer, `it ends without having said ${String(said)}`).toMatchObject({ status: 'running' });
+      answer = await wait(answer.exec_id, { wait_ms: 20 });
+    }
+    return answer.exec_id;
+  };
   const run: Box['run'] = async (command, more) => {
     const { status, exit_code, stderr, stdout } = await exec(command, more);
     expect({ status, exit_code, stderr }, `of ${JSON.stringify(command).slice(0, 200)}`).toEqual({ status: 'exited', exit_code: 0, stderr: '' });
@@ -63,7 +75,8 @@ export const createBox = async (server: Server, params: Params = { context: 'non
     exec,
     run,
     python: (fixture, ...args) => run(['python3', '-', ...args], { stdin: readFileSync(join(FIXTURES, fixture), 'utf8'), max_output_bytes: 100_000 }),
-    wait: async (exec_id, more = {}, options = {}) => ExecAnswer.parse(await server.call('sandbox_wait', { ...sandbox, exec_id, ...more }, options)),
+    wait,
+    begin,
     read: (path, more = {}) => server.call('sandbox_read', { ...sandbox, path, ...more }),
     destroy: () => server.call('sandbox_destroy', sandbox),
   };

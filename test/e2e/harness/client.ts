@@ -1,6 +1,7 @@
 /** The MCP clients of tests: the SDK's 1.x line and its 2.x line in both eras, behind one way to call a tool. */
 import { Client as NewClient } from '@modelcontextprotocol/client';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 import type { ChildWire } from './wire.ts';
 
@@ -49,9 +50,9 @@ const Result = z.object({
 });
 export type ToolResult = z.output<typeof Result>;
 
-/** Connects a client of the kind over the wire. */
-export const connectClient = async (kind: ClientKind, wire: ChildWire): Promise<Calls> => {
-  const send = kind === '1.x' ? await connectOld(wire) : await connectNew(wire, kind);
+/** Connects a client of the kind over the wire. Only that of the 1.x line has roots here. */
+export const connectClient = async (kind: ClientKind, wire: ChildWire, roots?: readonly string[]): Promise<Calls> => {
+  const send = kind === '1.x' ? await connectOld(wire, roots) : await connectNew(wire, kind);
   const callRaw: Calls['callRaw'] = async (tool, args = {}, options = {}) =>
     Result.parse(await send.call({ name: tool, arguments: args }, { timeout: CALL_TIMEOUT_MS, ...options }));
   return {
@@ -73,8 +74,9 @@ interface Send {
 
 const ME = { name: 'cellwall-test', version: '1' };
 
-const connectOld = async (wire: ChildWire): Promise<Send> => {
-  const client = new OldClient(ME);
+const connectOld = async (wire: ChildWire, roots?: readonly string[]): Promise<Send> => {
+  const client = new OldClient(ME, { capabilities: roots === undefined ? {} : { roots: {} } });
+  if (roots !== undefined) client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: roots.map((uri) => ({ uri })) }));
   await client.connect(wire);
   return {
     call: (params, options) => client.callTool(params, undefined, options),

@@ -1,5 +1,5 @@
 /** A home for a server: directories of its own, and a cache in which `cellwall setup` seems to have been. */
-import { chownSync, copyFileSync, existsSync, lchownSync, linkSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, lchownSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { inject } from 'vitest';
@@ -19,11 +19,6 @@ export interface Home {
 /** Makes a home that belongs to the user of this mode. `runsc: false` leaves the cache empty. */
 export const makeHome = ({ runsc = true }: { readonly runsc?: boolean } = {}): Home => {
   const directory = mkdtempSync(join(inject('runDirectory'), 'home-'));
-  const own = (path: string): string => {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    chownSync(path, user.uid, user.gid);
-    return path;
-  };
   own(directory);
   const [cache, state, config, tmp] = [
     own(join(directory, 'cache')),
@@ -32,7 +27,7 @@ export const makeHome = ({ runsc = true }: { readonly runsc?: boolean } = {}): H
     own(join(directory, 'tmp')),
   ];
   const cacheDir = join(cache, 'cellwall');
-  if (runsc) seedRunsc(cacheDir, own);
+  if (runsc) seedRunsc(cacheDir);
   return {
     directory,
     stateDir: join(state, 'cellwall'),
@@ -49,16 +44,29 @@ export const makeHome = ({ runsc = true }: { readonly runsc?: boolean } = {}): H
   };
 };
 
+/** Makes a directory at this path that belongs to the user of this mode. */
+export const own = (path: string): string => {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  chownSync(path, user.uid, user.gid);
+  return path;
+};
+
 /** Makes a directory, with the files named, that belongs to the user of this mode: a context for a client to name. */
 export const makeDirectory = (prefix: string, write: (directory: string) => void = () => {}): string => {
   const directory = mkdtempSync(join(inject('runDirectory'), `${prefix}-`));
   write(directory);
-  for (const name of ['', ...readdirSync(directory, { recursive: true, encoding: 'utf8' })]) lchownSync(join(directory, name), user.uid, user.gid);
+  giveAway(directory);
   return directory;
 };
 
+// Links are given away themselves and never followed: they may lead anywhere.
+const giveAway = (path: string): void => {
+  lchownSync(path, user.uid, user.gid);
+  if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) giveAway(join(path, name));
+};
+
 // One copy a run, linked into every home: runsc is some 40 MB.
-const seedRunsc = (cacheDir: string, own: (path: string) => string): void => {
+const seedRunsc = (cacheDir: string): void => {
   const place = cachedRunsc(cacheDir);
   own(cacheDir);
   own(dirname(dirname(place)));

@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly home?: Home;
   /** left out: the SDK's 1.x line */
   readonly client?: ClientKind;
+  /** URIs that the client names as its roots; left out: it has none */
+  readonly roots?: readonly string[];
 }
 
 export interface Server extends Calls {
@@ -58,6 +60,9 @@ export const shareServer = (options: () => ServerOptions = () => ({})): (() => S
   return () => server!;
 };
 
+/** What a server may take to end all its sandboxes. */
+const END_MS = 10_000;
+
 const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<void>) => void): Promise<Server> => {
   const home = options.home ?? makeHome();
   const look = watchHost(home);
@@ -69,10 +74,12 @@ const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<voi
     await ended;
   };
   onEnd(async () => {
-    if (child.exitCode === null && child.signalCode === null) await kill();
+    child.stdin.end(); // in order, so that it leaves nothing; what hangs is killed
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_MS);
+    await ended.finally(() => clearTimeout(timer));
   });
   const wire = new ChildWire(child);
-  const calls = await connectClient(options.client ?? '1.x', wire).catch(async (cause: unknown) => {
+  const calls = await connectClient(options.client ?? '1.x', wire, options.roots).catch(async (cause: unknown) => {
     child.stdin.end();
     throw new Error(`no client could connect; the server exited with ${await ended} and said:\n${stderr()}`, { cause });
   });
@@ -93,7 +100,7 @@ const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<voi
 };
 
 /** Starts `cellwall ARGS…` as the user of this mode, with pipes. Its caller ends it. */
-export const startCellwall = ({ args = [], env = {}, cwd, home = makeHome() }: Omit<ServerOptions, 'client'>): ChildProcessWithoutNullStreams => {
+export const startCellwall = ({ args = [], env = {}, cwd, home = makeHome() }: Omit<ServerOptions, 'client' | 'roots'>): ChildProcessWithoutNullStreams => {
   const { node, root } = installation();
   return spawn(node, [join(root, 'dist/src/main.js'), ...args], { ...identity, cwd: cwd ?? home.directory, env: { ...home.env, ...env }, stdio: 'pipe' });
 };

@@ -2,12 +2,18 @@
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { user } from './mode.ts';
+
+/** A directory of the user of this mode, removed at the end of the test. */
+export const makeTrusted = (): string => make(onTestFinished);
 
 type Profile = Readonly<Record<string, unknown>>;
 
-/** Writes profiles into a new trusted directory, each under its `name`, for all tests of a file or of a `describe`; what they leave out is offline's. */
+/** Writes profiles into a new trusted directory, each under its `name`; what they leave out is offline's. */
+export const makePolicies = (profiles: Readonly<Record<string, Profile>>): string => write(makeTrusted(), profiles);
+
+/** The same for all tests of a file or of a `describe`. */
 export const sharePolicies = (profiles: Readonly<Record<string, Profile>>): (() => string) => shareTrusted((directory) => write(directory, profiles));
 
 /** A directory of the user of this mode for all tests of a file or of a `describe`. */
