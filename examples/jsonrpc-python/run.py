@@ -33,6 +33,7 @@ class Client:
 
     def finish(self, id):
         message = self.answers[id].get(timeout=60)
+        del self.answers[id]
         if "error" in message:
             raise Failed(message["error"])
         return message["result"]

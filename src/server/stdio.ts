@@ -3,7 +3,7 @@ import { setInterval } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import { log } from '../log.ts';
 import type { Dispatch } from './dispatch.ts';
-import { serveJsonRpc, type JsonRpcOptions } from './jsonrpc.ts';
+import type { JsonRpcOptions } from './jsonrpc.ts';
 import { LineTransport } from './lines.ts';
 import { serveMcp, type McpOptions } from './mcp.ts';
 import type { Ending, Wire } from './messages.ts';
@@ -37,16 +37,18 @@ export const takeStdio = (): Wire => {
 
 /** Serves one client and resolves when it is gone: its calls have been cancelled by then, what it left behind has not been cleaned up. */
 export const serveStdio = async (options: StdioOptions): Promise<Ending> => {
-  const { clientProcessId, until } = options;
+  const { clientProcessId, until = never } = options;
   const watch = new AbortController();
-  const connection = await connect(options);
-  const endings = [connection.ended, until, clientProcessId === undefined ? undefined : processGone(clientProcessId, watch.signal)];
-  const ending = await Promise.race(endings.filter((one) => one !== undefined));
+  const interrupted = Promise.race([until, clientProcessId === undefined ? never : processGone(clientProcessId, watch.signal)]);
+  const connection = await connect(options, interrupted);
+  const ending = await Promise.race([connection.ended, interrupted]);
   watch.abort();
   log[ending.exitCode === 0 ? 'info' : 'error']({ reason: ending.reason }, 'the connection has ended');
   await connection.close();
   return ending;
 };
+
+const never = new Promise<never>(() => {});
 
 interface Connection {
   readonly ended: Promise<Ending>;
@@ -54,16 +56,17 @@ interface Connection {
 }
 
 // The first byte tells the two wires apart: a frame begins with `Content-Length` (or `Content-Type`), a line of MCP never with that letter.
-const connect = async (options: StdioOptions): Promise<Connection> => {
+// What only frames need is loaded when they come.
+const connect = async (options: StdioOptions, interrupted: Promise<unknown>): Promise<Connection> => {
   const { dispatch, wire, info } = options;
-  if (/^c/i.test(await firstByteOf(wire, options.until))) return serveJsonRpc({ dispatch, wire, info });
+  if (/^c/i.test(await firstByteOf(wire, interrupted))) return (await import('./jsonrpc.ts')).serveJsonRpc({ dispatch, wire, info });
   const transport = new LineTransport(wire);
   const mcp = serveMcp(dispatch, transport, options);
   return { ended: transport.ended, close: () => mcp.close() };
 };
 
 // Put back after it was looked at; empty when the client goes, or the server is asked to end, before it says anything.
-const firstByteOf = ({ input }: Wire, until: Promise<unknown> = new Promise(() => {})): Promise<string> =>
+const firstByteOf = ({ input }: Wire, interrupted: Promise<unknown>): Promise<string> =>
   new Promise((resolve) => {
     const look = (): void => {
       const chunk = input.read() as Buffer | string | null;
@@ -76,7 +79,7 @@ const firstByteOf = ({ input }: Wire, until: Promise<unknown> = new Promise(() =
       .on('readable', look)
       .once('end', () => resolve(''))
       .once('error', () => resolve(''));
-    void until.then(() => resolve(''));
+    void interrupted.then(() => resolve(''));
   });
 
 /** how often a client's process is looked for, in ms */

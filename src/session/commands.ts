@@ -132,15 +132,17 @@ export class Commands {
     const over = new AbortController();
     const cancelTimer = this.#options.clock.after(Math.min(waitMs, MOST_WAIT_MS), () => over.abort());
     const enough = AbortSignal.any([over.signal, signal]);
+    const following = take && exec.startFollowing(take);
     try {
-      await Promise.all([untilEither(exec.ended, enough), take && exec.follow(take, enough)]);
+      await Promise.all([untilEither(exec.ended, enough), following && exec.followUntil(following, enough)]);
+      if (signal.aborted) throw new SandboxError('CANCELED', 'the wait was canceled; the command goes on');
+      const result = await exec.result(Math.min(maxBytes, MOST_OUTPUT_BYTES), following);
+      this.#execs.prune();
+      return result;
     } finally {
       cancelTimer();
+      following?.stop();
     }
-    if (signal.aborted) throw new SandboxError('CANCELED', 'the wait was canceled; the command goes on');
-    const result = await exec.result(Math.min(maxBytes, MOST_OUTPUT_BYTES));
-    this.#execs.prune();
-    return result;
   }
 
   #processOf({ command, argv, cwd = WORKSPACE, env }: ExecInput): ProcessSpec {

@@ -11,7 +11,7 @@ import type { WindowSize } from '../syscall/terminal.ts';
 import type { Clock } from './clock.ts';
 import { excerptsOf } from './excerpt.ts';
 import { STREAMS, type Output, type Outputs, type Stream, type Take } from './output.ts';
-import { Follower } from './follower.ts';
+import { Following } from './follower.ts';
 import type { ExecResult, ExecStatus } from './requests.ts';
 import { createStdio, type Stdio } from './stdio.ts';
 
@@ -170,9 +170,12 @@ export class Exec {
     await this.signal(constants.signals.SIGWINCH, 'foreground');
   }
 
-  /** How it stands now, with the output that was not told yet in at most `maxBytes`. Two that ask at once are told different parts. */
-  result(maxBytes: number): Promise<ExecResult> {
-    const told = this.#telling.then(() => this.#tell(maxBytes));
+  /**
+   * How it stands now, with the output that was not told yet in at most `maxBytes`. Two that ask at once are told different parts.
+   * All that it tells of is handed on to those who follow, before it is told.
+   */
+  result(maxBytes: number, following?: Following): Promise<ExecResult> {
+    const told = this.#telling.then(() => this.#tell(maxBytes, following));
     this.#telling = told.catch(() => undefined);
     return told;
   }
@@ -182,19 +185,25 @@ export class Exec {
    * Resolves when the command has ended and all of it was handed on, or when `signal` fires.
    */
   async follow(take: Take, signal: AbortSignal): Promise<void> {
-    const followers = STREAMS.map((stream) => new Follower(stream, this.#delivered[stream], this.#output));
-    try {
-      for (let rounds = 0; rounds < ROUNDS_AFTER_END && !signal.aborted;) {
-        if (await Promise.race([this.ended.then(() => true), sleep(FOLLOW_MS, false)])) rounds += 1;
-        const streams = await this.#output.sync();
-        try {
-          for (const follower of followers) await follower.advance(streams[follower.stream], take);
-        } finally {
-          for (const stream of STREAMS) closeSync(streams[stream].fd);
-        }
+    const following = this.startFollowing(take);
+    await this.followUntil(following, signal).finally(() => following.stop());
+  }
+
+  /** From now on the command waits when it is far ahead of what was handed on, until the following is stopped. */
+  startFollowing(take: Take): Following {
+    return new Following(this.#delivered, this.#output, take);
+  }
+
+  /** Resolves when the command has ended and all of it was handed on, or when `signal` fires. */
+  async followUntil(following: Following, signal: AbortSignal): Promise<void> {
+    for (let rounds = 0; rounds < ROUNDS_AFTER_END && !signal.aborted;) {
+      if (await Promise.race([this.ended.then(() => true), sleep(FOLLOW_MS, false)])) rounds += 1;
+      const streams = await this.#output.sync();
+      try {
+        await following.advance(streams);
+      } finally {
+        for (const stream of STREAMS) closeSync(streams[stream].fd);
       }
-    } finally {
-      for (const { stop } of followers) stop();
     }
   }
 
@@ -203,10 +212,11 @@ export class Exec {
     this.#output.forget();
   }
 
-  async #tell(maxBytes: number): Promise<ExecResult> {
+  async #tell(maxBytes: number, following: Following | undefined): Promise<ExecResult> {
     const end = this.#end;
     const streams = await this.#output.sync();
     try {
+      await following?.advance(streams);
       const outputPath = `${OUTPUT_ROOT}/${this.id}`;
       const part = (stream: Stream) => ({
         stream: streams[stream],

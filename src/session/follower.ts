@@ -1,6 +1,6 @@
 /** Reads a stream from one position to its end, in order and whole, while it is written. */
 import { readSync } from 'node:fs';
-import type { Output, Stream, StreamState, Take } from './output.ts';
+import { STREAMS, type Output, type Stream, type Streams, type StreamState, type Take } from './output.ts';
 
 /** Most that is handed on at once. */
 const CHUNK = 64 * 1024;
@@ -39,4 +39,25 @@ export class Follower {
 
   /** The command waits for nobody any more. */
   readonly stop = (): void => this.#output.follow(this.stream, Infinity);
+}
+
+/** Both streams of a command, from what was told of them last. */
+export class Following {
+  readonly #followers: readonly Follower[];
+  readonly #take: Take;
+
+  constructor(from: Readonly<Record<Stream, number>>, output: Output, take: Take) {
+    this.#followers = STREAMS.map((stream) => new Follower(stream, from[stream], output));
+    this.#take = take;
+  }
+
+  /** Hands on what is new, up to where these streams stand. */
+  async advance(streams: Streams): Promise<void> {
+    for (const follower of this.#followers) await follower.advance(streams[follower.stream], this.#take);
+  }
+
+  /** The command waits for nobody any more. */
+  stop(): void {
+    for (const follower of this.#followers) follower.stop();
+  }
 }

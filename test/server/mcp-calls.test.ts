@@ -37,6 +37,16 @@ describe('a call that runs', () => {
     expect(steps(messages)).toEqual([0.25, 1.25].map((progress) => ({ progressToken: 'p', progress, message: '20%' })));
   });
 
+  test('tells at most 200 characters of a line, and none of them cut', async () => {
+    const { call, messages } = await connect({}, { printed: [['stderr', Buffer.from(`${'x'.repeat(199)}😀 and more\n\n`)]] });
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    void call('sandbox_exec', { sandbox_id, command: 'print and hang' }, withToken);
+    await settled();
+    vi.advanceTimersByTime(250);
+    await settled();
+    expect(steps(messages).map(({ message }) => message as string)).toEqual(['x'.repeat(199)]);
+  });
+
   test('tells nothing when it ends at once, and nothing after its end', async () => {
     const { call, messages } = await connect({}, { printed: [['stdout', Buffer.from('x')]] });
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });

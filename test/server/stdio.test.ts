@@ -95,11 +95,13 @@ describe('stdio', () => {
     expect((await ended).code).toBe(0);
   });
 
-  test('a client whose process is gone ends it, though stdin is open', async () => {
+  test.each([true, false])('a client whose process is gone ends it, though stdin is open (has it said something: %s)', async (hasSpoken) => {
     const client = spawn('sleep', ['60']);
     const { child, send, ended } = start({ clientProcessId: client.pid });
-    send({ id: 1, method: 'ping' });
-    await once(child.stdout, 'data');
+    if (hasSpoken) {
+      send({ id: 1, method: 'ping' });
+      await once(child.stdout, 'data');
+    }
     client.kill('SIGKILL');
     const { code, stderr } = await ended;
     expect(code).toBe(0);
@@ -177,11 +179,9 @@ describe('stdio with frames', () => {
 });
 
 test('a client that is gone before it said anything is heard', async () => {
-  for (const options of [{}, { clientProcessId: process.pid }]) {
-    const { child, ended } = start(options);
-    child.stdin.end();
-    expect((await ended).code).toBe(0);
-  }
+  const { child, ended } = start();
+  child.stdin.end();
+  expect((await ended).code).toBe(0);
 });
 
 test('another reason to end cancels what runs and is told', async () => {
