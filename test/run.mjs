@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const isCi = ['1', 'true'].includes(process.env.CI ?? '');
@@ -17,7 +17,10 @@ const main = () => {
     const modes = isRoot ? ['root', 'user'] : ['user'];
     if (!isRoot) missing('root');
     const counts = modes.map((mode) => test(mode, join(reports, `${mode}.json`)));
-    for (const [index, mode] of modes.entries()) console.log(`as ${mode}: ${sum(counts[index])}`);
+    for (const [index, mode] of modes.entries()) {
+      for (const name of counts[index].failures) console.log(`failed as ${mode}: ${name}`);
+      console.log(`as ${mode}: ${sum(counts[index])}`);
+    }
     if (counts.length === 2) compare(counts.map(({ passed, failed, skipped }) => passed + failed + skipped));
     const all = [...counts, ...extras].reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }));
     console.log(sum(all));
@@ -53,8 +56,8 @@ const test = (mode, report) => {
   console.log(`\nservers run as ${mode}`);
   const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)];
   const isGood = run(join(ROOT, 'node_modules/.bin/vitest'), args, { CELLWALL_TEST_AS: mode });
-  const { passed, failed, skipped } = read(report);
-  return { passed, failed: failed === 0 && !isGood ? 1 : failed, skipped };
+  const { failed, ...others } = read(report);
+  return { ...others, failed: failed === 0 && !isGood ? 1 : failed };
 };
 
 const read = (report) => {
@@ -63,11 +66,19 @@ const read = (report) => {
     const unloaded = testResults.filter(
       ({ status, assertionResults }) => status === 'failed' && assertionResults.every((one) => one.status !== 'failed'),
     ).length;
-    return { passed: numPassedTests, failed: numFailedTests + unloaded, skipped: numPendingTests + numTodoTests };
+    const failures = testResults.flatMap(({ name, status, assertionResults, message }) => {
+      const file = relative(ROOT, name);
+      const tests = assertionResults.filter((one) => one.status === 'failed');
+      if (status === 'failed' && tests.length === 0) return [`${file}: ${firstLine(message)}`];
+      return tests.map(({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages[0])}`);
+    });
+    return { passed: numPassedTests, failed: numFailedTests + unloaded, skipped: numPendingTests + numTodoTests, failures };
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, failures: ['vitest left no report'] };
   }
 };
+
+const firstLine = (message = '') => message.split('\n')[0].slice(0, 300);
 
 const sum = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 

@@ -14,7 +14,7 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   const initialContexts = contextsOf(config, surroundings);
   const found = await goInside(surroundings, { config, initialContexts });
   const wire = takeStdio();
-  const terminated = untilTerminated();
+  const ended = Promise.race([untilTerminated(), untilMistaken()]);
   let clientRoots: Promise<readonly string[]> = Promise.resolve([]);
   const contexts = async () => contextsOf(config, surroundings, await clientRoots);
   const stack = await buildStack(found, { config, maxSandboxes: config.maxSandboxes, contexts, initialContexts });
@@ -24,7 +24,7 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   const dispatch = createDispatch(tools, { sessions: stack.sessions, principal: 'stdio' });
   const { toolResults, dottedNames, clientProcessId } = config;
   const info = { name: 'cellwall', version: VERSION, policies: stack.sessions.policyNames, runtimes: ['gvisor'] };
-  const ending = await serveStdio({ dispatch, wire, info, version: VERSION, toolResults, dottedNames, clientProcessId, until: terminated, onRoots });
+  const ending = await serveStdio({ dispatch, wire, info, version: VERSION, toolResults, dottedNames, clientProcessId, until: ended, onRoots });
   await stack.close();
   return ending.exitCode;
 };
@@ -38,4 +38,17 @@ const untilTerminated = (): Promise<Ending> =>
         resolve({ reason: signal, exitCode: 0 });
       });
     }
+  });
+
+/** What the end in order may take after a mistake, in `ms`: then the process ends as it is, and its sandboxes with it. */
+const MISTAKEN_END_MS = 10_000;
+
+// An error that nobody caught is a mistake of ours: what the server knows may be wrong now, so that it ends everything instead of going on.
+const untilMistaken = (): Promise<Ending> =>
+  new Promise((resolve) => {
+    process.on('uncaughtException', (error, origin) => {
+      log.fatal({ err: error, origin }, 'a mistake in the server: it ends its sandboxes and itself');
+      setTimeout(() => process.exit(1), MISTAKEN_END_MS).unref();
+      resolve({ reason: 'a mistake in the server', exitCode: 1 });
+    });
   });

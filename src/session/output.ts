@@ -98,6 +98,9 @@ const startDrainer = () => {
     worker.postMessage(request);
     wake();
   };
+  // However this process exits, it waits for the thread, which waits in the kernel where nothing but this reaches it.
+  const stopAtExit = (): void => void (failure ?? send({ kind: 'stop' }));
+  process.once('exit', stopAtExit);
   return {
     send,
     sync: (ids: readonly number[]) =>
@@ -108,6 +111,7 @@ const startDrainer = () => {
       }),
     stop: async (): Promise<void> => {
       if (failure) return;
+      process.off('exit', stopAtExit);
       const ended = new Promise((resolve) => worker.once('exit', resolve));
       worker.ref(); // nothing else may keep the process alive until the thread has ended
       send({ kind: 'stop' });

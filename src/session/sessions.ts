@@ -85,6 +85,10 @@ export class Sessions {
     this.#entries.set(sandboxId, { state: 'creating', principal, ids, about: beginning(sandboxId, input, policy, clock.now()) });
     try {
       const session = await this.#assemble(sandboxId, input, policy, runtime, ids, signal);
+      if (signal.aborted) {
+        await session.destroy(); // nobody would learn of it
+        throw new SandboxError('CANCELED', 'creating the sandbox was canceled');
+      }
       this.#entries.set(sandboxId, { state: 'running', principal, session, ids });
       return session.created;
     } catch (error) {

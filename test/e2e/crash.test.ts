@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { createBox } from './harness/box.ts';
 import { makeHome } from './harness/home.ts';
+import { installation } from './harness/installation.ts';
 import { NOTHING, processesOf } from './harness/looks.ts';
 import { mode } from './harness/mode.ts';
 import { startServer, type Server } from './harness/server.ts';
@@ -103,6 +105,16 @@ describe(`D3 after kill -9 of the server, as ${mode}`, () => {
     expect(server.look().mounts).toEqual([]);
     await expectRemoved(server);
   });
+});
+
+it(`a mistake of the server that nobody caught ends its sandboxes and itself, and says so, as ${mode}`, async () => {
+  const server = await startServer({ env: { NODE_OPTIONS: `--import=${join(installation().root, 'test/fixtures/fail-on-signal.mjs')}` } });
+  const box = await createBox(server);
+  await box.exec('sleep 1000', { wait_ms: 0 });
+  process.kill(server.pid, 'SIGUSR2');
+  expect(await server.ended).toBe(1);
+  expect(server.stderr()).toMatch(/"level":60.*planted.*a mistake in the server/);
+  expect(server.look()).toEqual(NOTHING);
 });
 
 it(`D3 another server that lives is left alone, as ${mode}`, async () => {

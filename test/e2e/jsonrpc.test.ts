@@ -203,7 +203,7 @@ describe('a cancellation', () => {
       source.cancel();
       const answer = await created.catch((error: unknown) => error);
       if (answer instanceof Error) expect(answer).toMatchObject(canceled);
-      else await connection.sendRequest(SandboxDestroy, answer as { sandbox_id: string });
+      else await connection.sendRequest(SandboxDestroy, { sandbox_id: (answer as { sandbox_id: string }).sandbox_id });
     }
     expect(await connection.sendRequest(SandboxList, {})).toMatchObject({ sandboxes: [], quota: { used: 0 } });
     expect(processesOf(server)).toEqual([]);
