@@ -18,6 +18,8 @@ export interface ToolContext {
   readonly principal: Principal;
   /** aborted when the call is cancelled or its client is gone */
   readonly signal: AbortSignal;
+  /** whether a model reads the answer, not a program */
+  readonly forModel: boolean;
   /** takes the output of a command as it comes, where the client asked for that */
   readonly onOutput?: ((stream: 'stdout' | 'stderr', bytes: Buffer) => void | Promise<void>) | undefined;
 }

@@ -30,5 +30,6 @@ export default defineTool({
   printed: PRINTED,
   streams: true,
   show: showExec,
-  run: ({ sandbox_id, ...input }, { sessions, principal, signal, onOutput }) => sessions.get(sandbox_id, principal).exec(input, signal, onOutput),
+  run: ({ sandbox_id, ...input }, { sessions, principal, signal, forModel, onOutput }) =>
+    sessions.get(sandbox_id, principal).exec({ ...input, nameErrors: forModel }, signal, onOutput),
 });

@@ -24,5 +24,6 @@ export default defineTool({
   printed: PRINTED,
   streams: true,
   show: showExec,
-  run: ({ sandbox_id, ...input }, { sessions, principal, signal, onOutput }) => sessions.get(sandbox_id, principal).wait(input, signal, onOutput),
+  run: ({ sandbox_id, ...input }, { sessions, principal, signal, forModel, onOutput }) =>
+    sessions.get(sandbox_id, principal).wait({ ...input, nameErrors: forModel }, signal, onOutput),
 });

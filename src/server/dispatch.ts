@@ -5,25 +5,28 @@ import type { JsonSchema, Tool, ToolContext } from '../tool.ts';
 
 export type Outcome = { readonly ok: true; readonly result: object } | { readonly ok: false; readonly error: SandboxError };
 
+/** What belongs to one call. */
+export type CallContext = Pick<ToolContext, 'signal' | 'forModel' | 'onOutput'>;
+
 export interface Dispatch {
   /** all tools in their fixed order, with the schema of their parameters as it is advertised here */
   readonly methods: readonly { readonly tool: Tool; readonly inputSchema: JsonSchema }[];
   /** The tool of a name, dotted or with an underscore. */
   find(name: string): Tool | undefined;
-  /** Runs a tool. Never rejects: whatever is thrown becomes an error of the contract, and one line in the log. `onOutput` takes what a command prints meanwhile. */
-  run(tool: Tool, params: unknown, signal: AbortSignal, onOutput?: ToolContext['onOutput']): Promise<Outcome>;
+  /** Runs a tool. Never rejects: whatever is thrown becomes an error of the contract, and one line in the log. */
+  run(tool: Tool, params: unknown, call: CallContext): Promise<Outcome>;
 }
 
 /** Binds the tools to the sessions and the principal that they act for. */
-export const createDispatch = (tools: readonly Tool[], context: Omit<ToolContext, 'signal' | 'onOutput'>): Dispatch => {
+export const createDispatch = (tools: readonly Tool[], context: Omit<ToolContext, keyof CallContext>): Dispatch => {
   const byName = new Map(tools.flatMap((tool) => [tool.name, underscored(tool.name)].map((name) => [name, tool])));
   return {
     methods: tools.map((tool) => ({ tool, inputSchema: tool.inputSchema(context.sessions) })),
     find: (name) => byName.get(name),
-    run: async (tool, params, signal, onOutput) => {
+    run: async (tool, params, call) => {
       const started = performance.now();
       const facts: Facts = { method: tool.name };
-      const outcome = await settle(tool, params, { ...context, signal, onOutput }, facts);
+      const outcome = await settle(tool, params, { ...context, ...call }, facts);
       record(facts, outcome, Math.round(performance.now() - started));
       return outcome;
     },

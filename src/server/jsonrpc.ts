@@ -74,7 +74,7 @@ const call = async (connection: MessageConnection, dispatch: Dispatch, tool: Too
   const streaming = streamingOf(tool, params);
   if (streaming instanceof ParamsError) return refusal(streaming);
   const stream = streaming.token === null ? undefined : streamOutput(sendProgress(connection, streaming.token), signal);
-  const outcome = await dispatch.run(tool, streaming.rest, signal, stream?.take);
+  const outcome = await dispatch.run(tool, streaming.rest, { signal, forModel: false, onOutput: stream?.take });
   await finish(stream, outcome);
   return answerOf(outcome, signal);
 };

@@ -84,7 +84,7 @@ const callTool = async (dispatch: Dispatch, options: McpOptions, params: CallToo
   const tool = dispatch.find(params.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `unknown tool ${JSON.stringify(params.name.slice(0, 60))}`);
   const { onOutput, stop } = reportProgress(mcpReq);
-  const outcome = await dispatch.run(tool, params.arguments, mcpReq.signal, onOutput).finally(stop);
+  const outcome = await dispatch.run(tool, params.arguments, { signal: mcpReq.signal, forModel: true, onOutput }).finally(stop);
   return outcome.ok ? success(tool, cleaned(tool, outcome.result), options) : failure(outcome.error);
 };
 

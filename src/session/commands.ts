@@ -40,6 +40,8 @@ const DEFAULT_OUTPUT_BYTES = 8_000;
 const MOST_OUTPUT_BYTES = 1_000_000;
 /** A longer command line is put into a file: the kernel takes 128 KiB for one argument.   man 2 execve */
 const LONGEST_ARGUMENT = 128 * 1024 - 1;
+/** For who has the output already. */
+const FACTS_ONLY = { maxBytes: 1, nameErrors: false };
 const DEFAULT_WINDOW: WindowSize = { rows: 24, cols: 80 };
 
 export class Commands {
@@ -83,18 +85,25 @@ export class Commands {
   async attach(input: AttachInput, attachment: Attachment, signal: AbortSignal): Promise<ExecResult> {
     const exec = await this.#start({ ...input, keep_stdin: true }, true);
     await attach(exec, attachment, signal);
-    return exec.result(1);
+    return exec.result(FACTS_ONLY);
   }
 
-  /** Runs a program inside for the server's own ends and gives its bounded output; nothing of it stays. */
+  /** Runs a program inside for the server's own ends and gives its output; one that says too much is ended. Nothing of it stays. */
   async look(argv: readonly string[], signal: AbortSignal): Promise<{ code: number | null; stdout: Buffer }> {
     const exec = await this.#start({ argv: [...argv], timeout_ms: Math.min(LOOK_TIMEOUT_MS, this.#options.policy.lifetime.exec_timeout_ms) }, true);
     const cancel = (): void => void exec.kill('canceled');
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const parts: Buffer[] = [];
-      await exec.follow((stream, bytes) => void (stream === 'stdout' && parts.push(Buffer.from(bytes))), signal);
-      const { exit_code: code } = await exec.result(1);
+      let size = 0;
+      const take: Take = (stream, bytes) => {
+        if (stream !== 'stdout' || size > MOST_LOOK_BYTES) return;
+        size += bytes.length;
+        parts.push(Buffer.from(bytes));
+        if (size > MOST_LOOK_BYTES) cancel();
+      };
+      await exec.follow(take, signal);
+      const { exit_code: code } = await exec.result(FACTS_ONLY);
       return { code, stdout: Buffer.concat(parts) };
     } finally {
       signal.removeEventListener('abort', cancel);
@@ -127,8 +136,8 @@ export class Commands {
     return exec;
   }
 
-  async #tell(exec: Exec, input: Pick<ExecInput, 'wait_ms' | 'max_output_bytes'>, signal: AbortSignal, take?: Take): Promise<ExecResult> {
-    const { wait_ms: waitMs = DEFAULT_WAIT_MS, max_output_bytes: maxBytes = DEFAULT_OUTPUT_BYTES } = input;
+  async #tell(exec: Exec, input: Pick<ExecInput, 'wait_ms' | 'max_output_bytes' | 'nameErrors'>, signal: AbortSignal, take?: Take): Promise<ExecResult> {
+    const { wait_ms: waitMs = DEFAULT_WAIT_MS, max_output_bytes: maxBytes = DEFAULT_OUTPUT_BYTES, nameErrors = false } = input;
     const over = new AbortController();
     const cancelTimer = this.#options.clock.after(Math.min(waitMs, MOST_WAIT_MS), () => over.abort());
     const enough = AbortSignal.any([over.signal, signal]);
@@ -136,7 +145,7 @@ export class Commands {
     try {
       await Promise.all([untilEither(exec.ended, enough), following && exec.followUntil(following, enough)]);
       if (signal.aborted) throw new SandboxError('CANCELED', 'the wait was canceled; the command goes on');
-      const result = await exec.result(Math.min(maxBytes, MOST_OUTPUT_BYTES), following);
+      const result = await exec.result({ maxBytes: Math.min(maxBytes, MOST_OUTPUT_BYTES), nameErrors }, following);
       this.#execs.prune();
       return result;
     } finally {
@@ -179,6 +188,7 @@ export class Commands {
 }
 
 const LOOK_TIMEOUT_MS = 10_000;
+const MOST_LOOK_BYTES = 16 * 1024 * 1024;
 
 const windowOf = ({ rows = DEFAULT_WINDOW.rows, cols = DEFAULT_WINDOW.cols }: Partial<WindowSize>): WindowSize => ({ rows, cols });
 

@@ -1,5 +1,6 @@
 /** What is shown of a stream: all that is new, or its head and tail with a line between that says how much is missing and where it is. */
 import { readSync } from 'node:fs';
+import { errorLines } from './highlights.ts';
 import type { StreamState } from './output.ts';
 
 /** The part of a stream from `from` on. */
@@ -21,20 +22,33 @@ export interface Excerpt {
   readonly to: number;
 }
 
-/** Two parts within `maxBytes` together: what one does not need is the other's. */
-export const excerptsOf = (
+export interface ExcerptOptions {
+  /** most that is shown of both together, in `bytes` */
+  readonly maxBytes: number;
+  /** whether lines of what is left out that look like errors are named: for a reader who will not look at the files first */
+  readonly nameErrors: boolean;
+}
+
+/** Two parts within a bound together: what one does not need is the other's. */
+export const excerptsOf = async (
   parts: { readonly stdout: Part; readonly stderr: Part },
-  maxBytes: number,
-): { readonly stdout: Excerpt; readonly stderr: Excerpt } => {
+  { maxBytes, nameErrors }: ExcerptOptions,
+): Promise<{ readonly stdout: Excerpt; readonly stderr: Excerpt }> => {
   const lengthOf = ({ stream, from }: Part): number => stream.total - from;
   const beside = (other: Part): number => maxBytes - Math.min(lengthOf(other), Math.floor(maxBytes / 2));
-  return { stdout: excerptOf(parts.stdout, beside(parts.stderr)), stderr: excerptOf(parts.stderr, beside(parts.stdout)) };
+  return {
+    stdout: await excerptOf(parts.stdout, beside(parts.stderr), nameErrors),
+    stderr: await excerptOf(parts.stderr, beside(parts.stdout), nameErrors),
+  };
 };
 
 /** share of the budget that the head gets: errors stand at the end */
 const HEAD_SHARE = 0.4;
 
-const excerptOf = ({ stream, from, path, isFinal }: Part, budget: number): Excerpt => {
+/** share of the budget that lines which look like errors may take */
+const ERRORS_SHARE = 0.2;
+
+const excerptOf = async ({ stream, from, path, isFinal }: Part, budget: number, nameErrors: boolean): Promise<Excerpt> => {
   const { total, headEnd, tailStart } = stream;
   const isComplete = headEnd >= tailStart; // nothing of the stream was left out of its file
   const isWhole = total - from <= budget && (isComplete || from >= tailStart);
@@ -44,17 +58,30 @@ const excerptOf = ({ stream, from, path, isFinal }: Part, budget: number): Excer
   }
   const headBudget = Math.floor(budget * HEAD_SHARE);
   const head = upToLine(read(stream, from, Math.min(from + headBudget, headEnd)));
-  const tailFrom = Math.max(total - (budget - headBudget), isComplete ? 0 : tailStart, from + head.length);
+  const middle = from + head.length;
+  const errors = nameErrors ? await namedErrors(stream, middle, total - (budget - headBudget), Math.floor(budget * ERRORS_SHARE)) : '';
+  const tailFrom = Math.max(total - (budget - headBudget - Buffer.byteLength(errors)), isComplete ? 0 : tailStart, middle);
   const end = read(stream, tailFrom, total);
   const pending = end.length - whole(end, isFinal).length;
   const tail = fromLine(end.subarray(0, end.length - pending));
   const to = total - pending;
-  return { text: joined(head, to - from - head.length - tail.length, path, tail), cut: true, to };
+  const omitted = to - middle - tail.length;
+  const before = head.length === 0 || head.at(-1) === NEWLINE ? '' : '\n';
+  return { text: `${head.toString('utf8')}${before}… ${omitted} bytes omitted, see ${path} …\n${errors}${tail.toString('utf8')}`, cut: true, to };
 };
 
-const joined = (head: Buffer, omitted: number, path: string, tail: Buffer): string => {
-  const before = head.length === 0 || head.at(-1) === NEWLINE ? '' : '\n';
-  return `${head.toString('utf8')}${before}… ${omitted} bytes omitted, see ${path} …\n${tail.toString('utf8')}`;
+// Of what was kept between two positions, a line each, as many as fit.
+const namedErrors = async (stream: StreamState, from: number, to: number, maxBytes: number): Promise<string> => {
+  const { headEnd, tailStart } = stream;
+  const kept = headEnd >= tailStart ? [[from, to] as const] : [[from, Math.min(to, headEnd)] as const, [Math.max(from, tailStart), to] as const];
+  let named = '';
+  for (const [start, end] of kept) {
+    for (const line of await errorLines((a, b) => read(stream, a, b), start, end)) {
+      const more = `… in them: ${line}\n`;
+      if (Buffer.byteLength(named + more) <= maxBytes) named += more;
+    }
+  }
+  return named;
 };
 
 // Positions of the stream; what lies between headEnd and tailStart was not kept.

@@ -9,7 +9,7 @@ import { SandboxGone, StartError, type Ending, type Exit, type Io, type ProcessS
 import { SIGKILL } from '../syscall/constants.ts';
 import type { WindowSize } from '../syscall/terminal.ts';
 import type { Clock } from './clock.ts';
-import { excerptsOf } from './excerpt.ts';
+import { excerptsOf, type ExcerptOptions } from './excerpt.ts';
 import { STREAMS, type Output, type Outputs, type Stream, type Take } from './output.ts';
 import { Following } from './follower.ts';
 import type { ExecResult, ExecStatus } from './requests.ts';
@@ -171,11 +171,11 @@ export class Exec {
   }
 
   /**
-   * How it stands now, with the output that was not told yet in at most `maxBytes`. Two that ask at once are told different parts.
+   * How it stands now, with the output that was not told yet, as far as it may be shown. Two that ask at once are told different parts.
    * All that it tells of is handed on to those who follow, before it is told.
    */
-  result(maxBytes: number, following?: Following): Promise<ExecResult> {
-    const told = this.#telling.then(() => this.#tell(maxBytes, following));
+  result(shown: ExcerptOptions, following?: Following): Promise<ExecResult> {
+    const told = this.#telling.then(() => this.#tell(shown, following));
     this.#telling = told.catch(() => undefined);
     return told;
   }
@@ -212,7 +212,7 @@ export class Exec {
     this.#output.forget();
   }
 
-  async #tell(maxBytes: number, following: Following | undefined): Promise<ExecResult> {
+  async #tell(shown: ExcerptOptions, following: Following | undefined): Promise<ExecResult> {
     const end = this.#end;
     const streams = await this.#output.sync();
     try {
@@ -224,7 +224,7 @@ export class Exec {
         path: `${outputPath}/${stream}`,
         isFinal: end !== null || streams[stream].ended,
       });
-      const excerpts = excerptsOf({ stdout: part('stdout'), stderr: part('stderr') }, maxBytes);
+      const excerpts = await excerptsOf({ stdout: part('stdout'), stderr: part('stderr') }, shown);
       for (const stream of STREAMS) this.#delivered[stream] = excerpts[stream].to;
       this.#isOver = end !== null && STREAMS.every((stream) => streams[stream].ended);
       const { stdout, stderr } = excerpts;

@@ -46,6 +46,8 @@ export interface ExecInput {
   rows?: number;
   cols?: number;
   max_output_bytes?: number;
+  /** whether the reader is a model: lines of what is cut that look like errors are named (false) */
+  nameErrors?: boolean;
 }
 
 export interface WaitInput {
@@ -58,6 +60,7 @@ export interface WaitInput {
   cols?: number;
   wait_ms?: number;
   max_output_bytes?: number;
+  nameErrors?: boolean;
 }
 
 export type ExecStatus = 'exited' | 'signaled' | 'timed_out' | 'oom_killed' | 'canceled' | 'running';

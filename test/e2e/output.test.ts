@@ -45,6 +45,11 @@ describe(`the output of a command, as ${mode}`, () => {
     expect([large.truncated, bytes(large.stdout)]).toEqual([false, 588_895]);
   });
 
+  it('names for a model what looks like an error in what is left out', async () => {
+    const { stdout } = await box().exec('seq 50000; echo "main.c:7: error: no such thing"; seq 50000');
+    expect(stdout).toMatch(/bytes omitted, see \S+ …\n… in them: main\.c:7: error: no such thing\n/);
+  });
+
   it('is never cut inside a character', async () => {
     for (const max_output_bytes of [1, 2, 3, 5, 997, 1000, 1001, 1002, 1003]) {
       const { stdout } = await box().exec(python('print("€🦀ä" * 5000, end="")'), { max_output_bytes });

@@ -10,7 +10,7 @@ afterEach(() => void vi.restoreAllMocks());
 const sandbox_id = 'sb_0123456789abcdefghij';
 const dispatch = createDispatch(tools, { sessions: createFakeSessions(), principal: 'me' });
 const call = (name: string, params: unknown, signal = new AbortController().signal, on: Dispatch = dispatch): Promise<Outcome> =>
-  on.run(on.find(name)!, params, signal);
+  on.run(on.find(name)!, params, { signal, forModel: true });
 const codeOf = (outcome: Outcome): string => (outcome.ok ? 'ok' : outcome.error.code);
 
 describe('finding', () => {
@@ -33,7 +33,10 @@ describe('running', () => {
     const own = createDispatch(tools, { sessions, principal: 'me' });
     expect(codeOf(await call('sandbox.create', { context: 'none', label: null, limits: { cpus: 0.5, pids: null } }, undefined, own))).toBe('ok');
     await call('sandbox.exec', { sandbox_id, argv: ['true'], command: null }, undefined, own);
-    expect(sessions.calls).toEqual([{ context: 'none', limits: { cpus: 0.5 }, principal: 'me' }, { argv: ['true'] }]);
+    expect(sessions.calls).toEqual([
+      { context: 'none', limits: { cpus: 0.5 }, principal: 'me' },
+      { argv: ['true'], nameErrors: true },
+    ]);
   });
 
   test('gives errors of the contract as they are and hides all others behind INTERNAL', async () => {

@@ -9,7 +9,7 @@ import list from '../../tools/list.ts';
 import read from '../../tools/read.ts';
 import { createFakeSessions } from '../fixtures/fake-sessions.ts';
 
-const context = { sessions: createFakeSessions(), principal: 'me', signal: new AbortController().signal };
+const context = { sessions: createFakeSessions(), principal: 'me', signal: new AbortController().signal, forModel: true };
 const shown = (tool: Tool, result: object): string =>
   tool
     .show(result)
