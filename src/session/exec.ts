@@ -65,6 +65,7 @@ export class Exec {
   readonly #delivered: Record<Stream, number> = { stdout: 0, stderr: 0 };
   #telling: Promise<unknown> = Promise.resolve();
   #cause: Cause | null = null;
+  #killing: Promise<void> | null = null;
   #end: End | null = null;
   #isRunning = true;
   #isOver = false;
@@ -104,7 +105,7 @@ export class Exec {
     const cancelTimer = timeoutMs > 0 ? clock.after(timeoutMs, () => void this.kill('timed_out')) : (): void => {};
     this.ended = running.exit
       .then(
-        (exit) => this.#settle(exit),
+        (exit) => this.#finish(exit, clock.now()),
         (error: unknown) => this.#abandon(error, sandboxEnd),
       )
       .finally(() => {
@@ -128,9 +129,15 @@ export class Exec {
   async kill(cause: Cause | null): Promise<void> {
     if (this.#end !== null) return;
     this.#cause ??= cause;
+    this.#killing ??= this.#killAll();
+    await this.#killing;
+  }
+
+  async #killAll(): Promise<void> {
     try {
       await this.#running.killAll();
     } catch (error) {
+      this.#killing = null; // the next one tries again
       log.error({ err: error, exec_id: this.id }, 'a command could not be killed');
     }
   }
@@ -246,16 +253,22 @@ export class Exec {
     }
   }
 
+  // What was killed has ended when nothing of it lives.
+  async #finish(exit: Exit, at: number): Promise<void> {
+    await this.#killing;
+    this.#settle(exit, at);
+  }
+
   // The sandbox is gone and the command with it: a cause that is known, or found out, is how it ended.
   async #abandon(error: unknown, sandboxEnd: Promise<Ending>): Promise<void> {
     if (!(error instanceof SandboxGone)) throw toExecError(error);
     if (this.#cause === null && (await sandboxEnd).outOfMemory) this.#cause = 'oom_killed';
     if (this.#cause === null) throw error;
-    this.#settle({ code: null, signal: SIGKILL });
+    this.#settle({ code: null, signal: SIGKILL }, this.#clock.now());
   }
 
-  #settle(exit: Exit): void {
-    this.#end = { exit, at: this.#clock.now(), status: exit.signal === null ? 'exited' : (this.#cause ?? 'signaled') };
+  #settle(exit: Exit, at: number): void {
+    this.#end = { exit, at, status: exit.signal === null ? 'exited' : (this.#cause ?? 'signaled') };
   }
 }
 

@@ -22,6 +22,7 @@ const NAMES: Readonly<Record<SyscallName, true>> = {
   exit_group: true,
   fchmodat: true,
   fcntl: true,
+  kill: true,
   mkdirat: true,
   mount: true,
   mount_setattr: true,

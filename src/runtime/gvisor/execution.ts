@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
 import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SandboxError } from '../../errors.ts';
 import { O_CLOEXEC, O_RDWR } from '../../syscall/constants.ts';
 import { hasCode } from '../../syscall/call.ts';
@@ -42,7 +43,8 @@ export const executeIn = async (sandbox: Sandbox, process: ProcessSpec, io: Io, 
   };
   const endAll = (): Promise<void> => {
     isKilled = true;
-    return killAll(sandbox, group, channel);
+    const isOver = exit.then(always, always);
+    return killAll(sandbox, group, channel, isOver);
   };
   return { exit, signal, killAll: endAll };
 };
@@ -103,12 +105,26 @@ const toGone = (error: unknown): never => {
   throw gone ? new SandboxGone('the sandbox does not run programs any more', { cause: error }) : error;
 };
 
-const killAll = async (sandbox: Sandbox, group: string, channel: Channel): Promise<void> => {
+const always = (): true => true;
+
+/** How often, and after which pause in `ms`, a group that is not there is looked for again: the gate may still be on its way to it. */
+const LOOKS = 100;
+const LOOK_MS = 50;
+
+// Over the socket the gate has been passed when a program counts as started; `runsc exec` does not tell.
+const killAll = async (sandbox: Sandbox, group: string, channel: Channel, isOver: Promise<true>): Promise<void> => {
+  for (let looks = channel === 'socket' ? 1 : LOOKS; looks > 0; looks--) {
+    if (await kills(sandbox, group, channel)) return;
+    if (looks > 1 && (await Promise.race([isOver, sleep(LOOK_MS, false)]))) return;
+  }
+  throw new SandboxError('RUNTIME_FAILED', 'a command could not be ended', { hint: 'destroy the sandbox with sandbox_destroy' });
+};
+
+const kills = async (sandbox: Sandbox, group: string, channel: Channel): Promise<boolean> => {
   const nothing = openSync('/dev/null', O_RDWR | O_CLOEXEC);
   try {
     const { exit } = await run(sandbox, killProgram(group), { capabilities: [], descriptors: [nothing, nothing, nothing], isTerminal: false }, channel);
-    const { code } = await exit;
-    if (code !== 0) throw new SandboxError('RUNTIME_FAILED', 'a command could not be ended', { hint: 'destroy the sandbox with sandbox_destroy' });
+    return (await exit).code === 0;
   } finally {
     closeSync(nothing);
   }

@@ -2,13 +2,16 @@
  * The way back: what the control socket does, done by runsc's own commands, for a runsc whose socket the self-test did not understand.
  * Slower, and just as safe; an exit code above 128 cannot be told from a signal here.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SandboxError } from '../../errors.ts';
+import { O_CLOEXEC, O_RDWR } from '../../syscall/constants.ts';
+import { programOf, sealedProgram } from '../../syscall/elf.ts';
 import type { Fd } from '../../syscall/files.ts';
 import { launchCommand } from '../../syscall/launch.ts';
 import { reap, waitForEnd, type Child } from '../../syscall/process.ts';
 import type { Exit } from '../runtime.ts';
-import { ENVIRONMENT, runRunsc } from './cli.ts';
+import { ENVIRONMENT } from './cli.ts';
 import type { Program, Started } from './control.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -39,26 +42,33 @@ export const executeByCli = async (sandbox: Sandbox, { image, capabilities, desc
       env: ENVIRONMENT,
       stdio: [stdin, stdout, stderr, ...more, image],
     });
-    return { pid: () => pidFrom(pidFile), exit: exitOf(child).finally(forget) };
+    const exit = exitOf(child).finally(forget);
+    exit.catch(() => undefined);
+    await untilStarted(pidFile, exit);
+    return { pid: () => pidFrom(pidFile), exit };
   } catch (error) {
     forget();
     throw error;
   }
 };
 
-/** `runsc kill` of the process group that a program leads. A program that is gone is no error. */
+/** A signal to the process group that a program leads, by a program of ours: `runsc kill` refuses a sandbox that was started over the socket. A group that is gone is no error. */
 export const signalByCli = async (sandbox: Sandbox, pid: number, signal: number): Promise<void> => {
-  const { runsc: path, flags, id, logFile } = sandbox;
-  await runRunsc({
-    path,
-    args: [...flags, 'kill', `--pgid=${pid}`, id, String(signal)],
-    logFile,
-    deadlineMs: KILL_DEADLINE_MS,
-    signal: new AbortController().signal,
-  }).catch(() => undefined);
+  const image = sealedProgram(
+    'cellwall',
+    programOf([
+      { call: 'kill', args: [-pid, signal], mayFail: true },
+      { call: 'exit_group', args: [0] },
+    ]),
+  );
+  const nothing = openSync('/dev/null', O_RDWR | O_CLOEXEC);
+  try {
+    const { exit } = await executeByCli(sandbox, { image, capabilities: ['CAP_KILL'], descriptors: [nothing, nothing, nothing], isTerminal: false });
+    await exit;
+  } finally {
+    for (const fd of [image, nothing]) closeSync(fd);
+  }
 };
-
-const KILL_DEADLINE_MS = 10_000;
 
 const processOf = (capabilities: readonly string[]): object => ({
   user: { uid: 0, gid: 0 },
@@ -76,6 +86,18 @@ const pidFrom = (file: string): number | null => {
   } catch {
     return null;
   }
+};
+
+/** How often it is looked whether a program runs, in `ms`. */
+const LOOK_MS = 5;
+
+// Until there is a pid there is nothing that a signal could reach.
+const untilStarted = async (pidFile: string, exit: Promise<Exit>): Promise<void> => {
+  const isOver = exit.then(
+    () => true,
+    () => true,
+  );
+  while (pidFrom(pidFile) === null && !(await Promise.race([isOver, sleep(LOOK_MS, false)])));
 };
 
 const FOREVER = -1;
