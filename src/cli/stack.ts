@@ -9,6 +9,8 @@ import { enterHome } from '../session/home.ts';
 import { createOutputs } from '../session/output.ts';
 import { Sessions, type Contexts } from '../session/sessions.ts';
 import { buildEtc } from '../workspace/etc.ts';
+import { createOverlayTrial } from '../workspace/overlay-trial.ts';
+import { openSnapshots } from '../workspace/store.ts';
 import { fromOutside, toInside, type Found } from './handover.ts';
 import type { Surroundings } from './index.ts';
 import { demandNamespaces } from './namespaces.ts';
@@ -59,6 +61,7 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
   const outputs = createOutputs();
   const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
   buildEtc(home.etc);
+  const store = join(config.cacheDir, 'snapshots');
   const sessions = new Sessions({
     policies: policiesOf(config, initialContexts),
     defaultPolicy: config.policy,
@@ -67,6 +70,8 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
     home,
     runtimes,
     outputs,
+    snapshots: openSnapshots(store),
+    overlayWorks: createOverlayTrial(home.mounts, store),
     clock: systemClock,
     ownIds: uid === 0,
   });

@@ -12,10 +12,14 @@ export interface Excess {
 /** The first field in which `policy` grants more than `floor`; undefined when it grants nowhere more. */
 export const excessOf = (policy: Policy, floor: Floor): Excess | undefined => EXCESSES.flatMap((excess) => excess(policy, floor)).at(0);
 
-/** `policy` with what the floor leaves out of every context: its lines come last, where .gitignore lets them win. */
+/** `policy` with what the floor asks of every context: to verify it, and what it leaves out; those lines come last, where .gitignore lets them win. */
 export const withFloor = (policy: Policy, floor: Floor): Policy => ({
   ...policy,
-  context: { ...policy.context, exclude: [...policy.context.exclude, ...(floor.context?.exclude ?? [])] },
+  context: {
+    ...policy.context,
+    exclude: [...policy.context.exclude, ...(floor.context?.exclude ?? [])],
+    verify: policy.context.verify || floor.context?.verify === true,
+  },
 });
 
 const EXCESSES: readonly ((policy: Policy, floor: Floor) => Excess[])[] = [

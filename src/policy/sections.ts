@@ -102,6 +102,11 @@ export const context = z.strictObject({
     .describe(`Exact paths that are copied although they look like secrets, e.g. [".env.test"]. Replaces the inherited list. ${NONE_LEFT_OUT}`),
   max_files: integer().describe(`Files a context may have; with more the create is refused. ${LEFT_OUT}`),
   max_mb: integer().describe(`Size a context may have in MiB; with more the create is refused. ${LEFT_OUT}`),
+  verify: z
+    .boolean('expected true or false')
+    .describe(
+      'Whether the stored copy of a context is compared with its hashes before each use, and made anew when it is damaged; it costs about as much as reading all of it. Left out: as in the policy that `extends` names; without `extends` false.',
+    ),
   why,
 });
 

@@ -1,13 +1,15 @@
 /** Everything that a sandbox consists of, put together step by step; when a step fails, those before it are undone in reverse order. */
-import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile } from '../oci/compile.ts';
 import type { Policy } from '../policy/profile.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { INIT_NAME } from '../runtime/runtime.ts';
-import { copyContext, type ContextCopy } from '../workspace/context.ts';
+import type { ContextCopy } from '../workspace/context.ts';
+import { NOTHING } from '../workspace/manifest.ts';
 import { buildRoot, type Root } from '../workspace/root.ts';
 import type { AllowedRoots, OpenedContext } from '../workspace/roots.ts';
+import { materialize, type Snapshot, type SnapshotStore } from '../workspace/store.ts';
 import { OUTPUT_ROOT } from './exec.ts';
 import type { Home } from './home.ts';
 import type { HostIds } from './ids.ts';
@@ -24,6 +26,9 @@ export interface AssemblyOptions {
   /** closed by its caller */
   readonly context: OpenedContext | null;
   readonly allowed: AllowedRoots;
+  readonly snapshots: SnapshotStore;
+  /** whether a workspace can be an overlay of a snapshot here */
+  readonly overlayWorks: () => Promise<boolean>;
 }
 
 export interface Assembly {
@@ -49,12 +54,14 @@ export const assemble = async (options: AssemblyOptions, signal: AbortSignal): P
 };
 
 const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (step: () => void | Promise<void>) => void): Promise<Omit<Assembly, 'dispose'>> => {
-  const { key, policy, home, runtime, ids, context } = options;
+  const { key, policy, home, runtime, ids, context, overlayWorks } = options;
   const runDirectory = makeDirectories(options);
   onUndo(() => rmSync(join(home.directory, key), { recursive: true, force: true }));
-  const root = await buildRoot(rootOptions(options, runDirectory));
+  const snapshot = context === null ? null : await takeSnapshot(context, options, signal);
+  onUndo(() => snapshot?.release());
+  const root = await buildRoot({ ...rootOptions(options, runDirectory), base: snapshot ?? NOTHING, overlay: snapshot !== null && (await overlayWorks()) });
   onUndo(() => root.dispose());
-  const copy = context === null ? null : await copyInto(root, context, options, signal);
+  if (root.workspace.kind === 'plain') await materialize(root.workspace.base, root.workspace.root, root.agent, signal);
   if (policy.workspace.mode === 'read-only') root.sealWorkspace();
   const forget = keepTmp(root);
   const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
@@ -65,7 +72,7 @@ const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (ste
   );
   onUndo(() => runtime.destroy(key));
   forget();
-  return { root, runDirectory, copy };
+  return { root, runDirectory, copy: snapshot && snapshot.facts };
 };
 
 // What the program inside may know of itself, so that it can see why it was refused something.
@@ -80,7 +87,7 @@ const makeDirectories = ({ key, policy, home }: AssemblyOptions): string => {
   return run;
 };
 
-const rootOptions = ({ key, policy, home, ids, context }: AssemblyOptions, run: string): Parameters<typeof buildRoot>[0] => ({
+const rootOptions = ({ key, policy, home, ids, context }: AssemblyOptions, run: string): Omit<Parameters<typeof buildRoot>[0], 'base' | 'overlay'> => ({
   place: join(home.mounts, key),
   etc: home.etc,
   run,
@@ -100,23 +107,9 @@ const MIB = 1024 * 1024;
 
 const fileMemoryOf = ({ limits }: Policy): number => (limits.disk_mb + limits.tmp_mb + limits.home_mb + limits.shm_mb) * MIB;
 
-const copyInto = async (root: Root, context: OpenedContext, { policy, ids, allowed }: AssemblyOptions, signal: AbortSignal): Promise<ContextCopy> => {
-  const { exclude, include, max_files: maxFiles, max_mb: maxMb } = policy.context;
-  const workspace = openSync(join(root.path, 'workspace'), 'r');
-  try {
-    return await copyContext(
-      context.fd,
-      workspace,
-      {
-        rules: { exclude, include, maxFiles, maxBytes: maxMb * MIB },
-        owner: ownerOf(ids),
-        allowed,
-      },
-      signal,
-    );
-  } finally {
-    closeSync(workspace);
-  }
+const takeSnapshot = (context: OpenedContext, { policy, allowed, snapshots }: AssemblyOptions, signal: AbortSignal): Promise<Snapshot> => {
+  const { exclude, include, max_files: maxFiles, max_mb: maxMb, verify } = policy.context;
+  return snapshots.take(context, { rules: { exclude, include, maxFiles, maxBytes: maxMb * MIB }, allowed, verify }, signal);
 };
 
 // gVisor covers an empty /tmp with a memory of its own, whose size nobody limits and which the host does not see. One file keeps ours.

@@ -7,6 +7,7 @@ import type { Policy } from '../policy/profile.ts';
 import { tighten } from '../policy/resolve.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { openContext, type AllowedRoots, type OpenedContext } from '../workspace/roots.ts';
+import type { SnapshotStore } from '../workspace/store.ts';
 import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { Home } from './home.ts';
@@ -32,6 +33,9 @@ export interface SessionsOptions {
   readonly home: Home;
   readonly runtimes: { get(name: string): Promise<Runtime> };
   readonly outputs: Outputs;
+  readonly snapshots: SnapshotStore;
+  /** whether a workspace can be an overlay of a snapshot here */
+  readonly overlayWorks: () => Promise<boolean>;
   readonly clock: Clock;
   /** whether each sandbox gets ids of the host for itself, which root can give */
   readonly ownIds: boolean;
@@ -132,13 +136,13 @@ export class Sessions {
   }
 
   async #assemble(sandboxId: string, input: CreateInput, policy: Policy, runtime: Runtime, ids: HostIds | null, signal: AbortSignal): Promise<Session> {
-    const { contexts, home, outputs, clock } = this.#options;
+    const { contexts, home, outputs, snapshots, overlayWorks, clock } = this.#options;
     const { default: ownContext, allowed } = await contexts();
     const context = openNamed(input.context ?? ownContext, allowed);
     try {
       const key = newSandboxKey();
       const env = input.env ?? {};
-      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed }, signal);
+      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed, snapshots, overlayWorks }, signal);
       return new Session({
         sandboxId,
         key,

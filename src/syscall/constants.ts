@@ -41,6 +41,7 @@ export const MOVE_MOUNT_F_EMPTY_PATH = 4;
 export const MOUNT_ATTR_RDONLY = 1;
 export const MOUNT_ATTR_NOSUID = 2;
 export const MOUNT_ATTR_NODEV = 4;
+export const MOUNT_ATTR_IDMAP = 0x100000;
 
 // man 2 clone3, man 2 unshare
 export const CLONE_NEWNS = 0x00020000;
@@ -87,6 +88,7 @@ export const F_SEAL_ALL = 0x1 | 0x2 | 0x4 | 0x8;
 export const MFD_CLOEXEC = 1;
 export const MFD_ALLOW_SEALING = 2;
 export const MFD_EXEC = 0x10;
+export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 export const SPLICE_F_NONBLOCK = 2;
@@ -135,4 +137,8 @@ export const MAP_ANONYMOUS = 0x20;
 
 // man 7 inode
 export const S_IFMT = 0o170000;
+export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+export const S_IFIFO = 0o010000;
+export const S_IFSOCK = 0o140000;

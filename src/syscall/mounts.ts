@@ -6,6 +6,7 @@ import {
   AT_FDCWD,
   AT_RECURSIVE,
   MNT_DETACH,
+  MOUNT_ATTR_IDMAP,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
@@ -16,7 +17,7 @@ import {
   OPEN_TREE_CLONE,
   UMOUNT_NOFOLLOW,
 } from './constants.ts';
-import { withFd, type Fd } from './files.ts';
+import { pathOf, withFd, type Fd } from './files.ts';
 import { libc } from './libc.ts';
 
 export interface TmpfsOptions {
@@ -38,6 +39,8 @@ export const mountTmpfs = (target: string, { sizeMb, inodes, mode, owner }: Tmpf
 
 export interface TreeOptions {
   readonly readOnly: boolean;
+  /** a user namespace by whose map the owners of files appear; left out: as they are   man 2 mount_setattr, MOUNT_ATTR_IDMAP (Linux 5.12) */
+  readonly idMap?: Fd;
 }
 
 /**
@@ -51,11 +54,12 @@ export const bindTree = (source: string, target: string, options: TreeOptions): 
  * A copy of a mount tree that is attached nowhere and lives as long as its descriptor: what is mounted below `source` later does not appear in it.
  * A tree of a less privileged namespace can only be cloned as a whole, so it always is.
  */
-export const cloneTree = (source: string, { readOnly }: TreeOptions): Fd => {
+export const cloneTree = (source: string, { readOnly, idMap }: TreeOptions): Fd => {
   const tree = call('open_tree', AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   const attributes = Buffer.alloc(32); // struct mount_attr: set, clear, propagation, user namespace
-  const set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0);
+  const set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR_RDONLY : 0) | (idMap === undefined ? 0 : MOUNT_ATTR_IDMAP);
   attributes.writeBigUInt64LE(BigInt(set), 0);
+  attributes.writeBigUInt64LE(BigInt(idMap ?? 0), 24);
   try {
     call('mount_setattr', tree, '', AT_EMPTY_PATH | AT_RECURSIVE, attributes, attributes.length);
     return tree;
@@ -63,6 +67,22 @@ export const cloneTree = (source: string, { readOnly }: TreeOptions): Fd => {
     closeSync(tree);
     throw error;
   }
+};
+
+export interface OverlayOptions {
+  /** directories to read from, the uppermost first */
+  readonly lower: readonly Fd[];
+  /** the directory to write to */
+  readonly upper: Fd;
+  /** an empty directory on the file system of `upper` */
+  readonly work: Fd;
+  readonly options: readonly string[];
+}
+
+/** Mount an overlay, nosuid and nodev.   Documentation/filesystems/overlayfs.rst */
+export const mountOverlay = (target: string, { lower, upper, work, options }: OverlayOptions): void => {
+  const data = [`lowerdir=${lower.map(pathOf).join(':')}`, `upperdir=${pathOf(upper)}`, `workdir=${pathOf(work)}`, ...options];
+  call('mount', 'overlay', target, 'overlay', MS_NOSUID | MS_NODEV, data.join(','));
 };
 
 /** Change how an existing mount propagates, or its flags.   man 2 mount, MS_SHARED, MS_REMOUNT | MS_BIND */

@@ -1,92 +1,55 @@
-/** The bytes of a scanned context, brought into a directory of ours. */
-import { createHash } from 'node:crypto';
-import { chmodSync, lchownSync, mkdirSync, symlinkSync } from 'node:fs';
-import { setTimes, type Fd } from '../syscall/files.ts';
+/** What a scan found, brought into a layer: everything, or what is not in an earlier snapshot. */
 import type { Entry, LeftOut } from './entry.ts';
-import { copyFile, type FileOptions, type Owner } from './filecopy.ts';
-import { OpenFolder } from './folders.ts';
-import { bytesBelow, bytesOf, splitName, type ByteString } from './names.ts';
-import type { Pace } from './pace.ts';
-import type { Judge } from './rules.ts';
+import type { Lanes } from './lanes.ts';
+import type { Layer } from './layer.ts';
+import { splitName } from './names.ts';
+import { copySizeOf, flagsOf, FRESH, KIND_OF, kindOf, reasonOf, sameCopy, sameFacts } from './rows.ts';
+import type { Scan } from './scan.ts';
+import type { Known } from './table.ts';
 
 export interface CopyOptions {
-  readonly judge: Judge;
-  readonly owner: Owner;
-  /** most content that is copied, in `bytes`; a tree that has grown beyond it since the scan is CONTEXT_REFUSED */
+  readonly lanes: Lanes;
+  /** what is copied already; null: nothing */
+  readonly known: Known | null;
+  /** most content that the whole may have, in `bytes`; a tree that has grown beyond it since the scan is CONTEXT_REFUSED */
   readonly maxBytes: number;
-  readonly pace: Pace;
 }
-
-/** What was copied, and what only its content or the attempt to read it left out. */
-export interface Copied {
-  /** files and links */
-  readonly files: number;
-  /** content of the files in `bytes` */
-  readonly bytes: number;
-  /** SHA-256 over type, mode, content (or link target) and path of each entry in the scan's order, in hex */
-  readonly digest: string;
-  readonly leftOut: readonly LeftOut[];
-}
-
-/** files up to this size are read in one go, larger ones in pieces of it; in `bytes` */
-const BUFFER_BYTES = 512 * 1024;
 
 /**
- * Copies what a scan found into an empty directory that nobody else writes meanwhile. Throws CONTEXT_REFUSED for what does not hold still,
- * CANCELED, and the errors of writing as they are. Directories get their modes and times last: until then they are ours alone.
+ * Copies what a scan found into a layer and fills the rows of its files; returns what only its content, or the attempt to read it, left out.
+ * Directories have to be finished when nothing more is to be made in them. Throws CONTEXT_REFUSED for what does not hold still, CANCELED, and the
+ * errors of writing as they are.
  */
-export const copyEntries = async (entries: readonly Entry[], destination: Fd, { judge, owner, maxBytes, pace }: CopyOptions): Promise<Copied> => {
-  const leftOut: LeftOut[] = [];
-  const digest = createHash('sha256');
-  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-  const [from, to] = [new OpenFolder(), new OpenFolder()];
-  let [files, bytes] = [0, 0];
-  const note = (type: string, mode: number, content: string, path: ByteString): void => {
-    digest.update(`${type} ${mode.toString(8)} ${content}\0${path}\0`, 'latin1');
-  };
-  try {
-    for (const entry of entries) {
-      if (pace.due()) await pace.rest();
-      const { folder, name } = splitName(entry.path);
-      const into = to.at(destination, folder);
-      if (entry.type === 'directory') {
-        mkdirSync(bytesBelow(into, name), 0o700);
-        note('directory', entry.facts.mode, '-', entry.path);
-      } else if (entry.type === 'link') {
-        copyLink(entry, into, name, owner);
-        note('link', 0, createHash('sha256').update(entry.target, 'latin1').digest('hex'), entry.path);
-        files++;
-      } else {
-        const options: FileOptions = { judge, owner, pace, buffer, room: maxBytes - bytes };
-        const result = await copyFile(entry, from, into, options);
-        if (typeof result === 'object') {
-          note('file', result.mode, result.sha256, entry.path);
-          files++;
-          bytes += result.size;
-        } else if (result !== 'gone') leftOut.push({ path: entry.path, reason: result });
-      }
-    }
-  } finally {
-    from.close();
-    to.close();
-  }
-  await finishFolders(entries, destination, owner, pace);
-  return { files, bytes, digest: digest.digest('hex'), leftOut };
+export const copyEntries = async ({ entries, rows }: Scan, layer: Layer, { lanes, known, maxBytes }: CopyOptions): Promise<LeftOut[]> => {
+  const isNew = ({ path, at, isSame }: Entry): boolean => !isSame && !isCopied(known, path, rows.words, at);
+  const unchanged = entries.reduce((sum, { type, isSame, at }) => (isSame && type === 'file' ? sum + copySizeOf(rows.words, at) : sum), 0);
+  const bring = (files: readonly Entry[], to: number | null): Promise<void> => lanes.bring(files, { rows, to, known, maxBytes: maxBytes - unchanged });
+
+  const unread = entries.filter(({ type, isSame }) => type === 'file' && !isSame);
+  // Most of those that only may have changed have not: they are read before a place is made for them.
+  const doubtful = new Set(unread.filter(({ path, at }) => isDoubtful(known, path, rows.words, at)));
+  await bring([...doubtful], null);
+  const files = unread.filter((entry) => !doubtful.has(entry) || (kindOf(rows.words, entry.at) === KIND_OF.file && isNew(entry)));
+  const links = entries.filter((entry) => kindOf(rows.words, entry.at) === KIND_OF.symlink && isNew(entry));
+  const folders = entries.filter((entry) => entry.type === 'directory' && isNew(entry));
+
+  await layer.makeFolders([...folders.map(({ path }) => path), ...[...files, ...links].map(({ path }) => splitName(path).folder)]);
+  await bring(files, layer.top);
+  await layer.makeLinks(links.map(({ path, target, at }) => ({ path, target, words: rows.words, at })));
+  return unread.flatMap(({ path, at }) => {
+    const reason = reasonOf(rows.words, at);
+    return reason === null ? [] : [{ path, reason }];
+  });
 };
 
-const copyLink = ({ target, facts }: Entry, into: Fd, name: ByteString, owner: Owner): void => {
-  symlinkSync(bytesOf(target), bytesBelow(into, name));
-  if (owner !== null) lchownSync(bytesBelow(into, name), owner.uid, owner.gid);
-  setTimes(into, bytesOf(name), facts.mtimeNs, facts.mtimeNs);
+/** Whether a copy of an entry, as its row tells it, is in an earlier snapshot. */
+export const isCopied = (known: Known | null, path: string, words: Uint32Array, at: number): boolean => {
+  const row = known?.find(path) ?? -1;
+  return row >= 0 && sameCopy(known!.table.words, row, words, at);
 };
 
-// After all that is made in them, which changes their times, and which a mode may forbid.
-const finishFolders = async (entries: readonly Entry[], destination: Fd, owner: Owner, pace: Pace): Promise<void> => {
-  for (const { type, path, facts } of entries) {
-    if (type !== 'directory') continue;
-    if (pace.due()) await pace.rest();
-    if (owner !== null) lchownSync(bytesBelow(destination, path), owner.uid, owner.gid);
-    chmodSync(bytesBelow(destination, path), facts.mode);
-    setTimes(destination, bytesOf(path), facts.mtimeNs, facts.mtimeNs);
-  }
+// A file whose facts are as they were, when they were too young to tell.
+const isDoubtful = (known: Known | null, path: string, words: Uint32Array, at: number): boolean => {
+  const row = known?.find(path) ?? -1;
+  return row >= 0 && flagsOf(known!.table.words, row) === FRESH && sameFacts(known!.table.words, row, words, at);
 };

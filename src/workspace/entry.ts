@@ -1,5 +1,4 @@
 /** The parts of a context: what is copied, from where, and what is left out. */
-import type { BigIntStats } from 'node:fs';
 import { SandboxError } from '../errors.ts';
 import type { Fd } from '../syscall/files.ts';
 import { shownName, type ByteString } from './names.ts';
@@ -14,47 +13,28 @@ export interface Source {
   readonly holds: (path: ByteString) => boolean;
 }
 
-/** What lstat tells about something that is copied: enough to see later whether it has changed. */
-export interface Facts {
-  /** permission bits that a copy has: not setuid and setgid */
-  readonly mode: number;
-  /** in `bytes` */
-  readonly size: number;
-  readonly inode: bigint;
-  /** last change of the content in `ns` since 1970 */
-  readonly mtimeNs: bigint;
-  /** last change of anything in `ns` since 1970 */
-  readonly ctimeNs: bigint;
-}
-
-/** The facts of a stat. A context may have many entries: they are kept, the stats are not. */
-export const factsOf = ({ mode, size, ino, mtimeNs, ctimeNs }: BigIntStats): Facts => ({
-  mode: Number(mode) & 0o1777,
-  size: Number(size),
-  inode: ino,
-  mtimeNs,
-  ctimeNs,
-});
-
-/** Something that is copied. */
+/** Something that was found. */
 export interface Entry {
   /** place within the copy, a byte string */
   readonly path: ByteString;
   readonly type: 'directory' | 'file' | 'link';
   readonly source: Source;
-  readonly facts: Facts;
-  /** what a link says; empty for others */
+  /** offset of its row in the words of the scan */
+  readonly at: number;
+  /** what a link says that was looked at; empty for others */
   readonly target: ByteString;
+  /** whether nothing of it has changed since the snapshot that the scan was compared with: its row is that one's */
+  readonly isSame: boolean;
 }
 
 /** Something that is not copied. */
 export interface LeftOut {
   readonly path: ByteString;
-  readonly reason: Reason;
+  readonly reason: Reason | 'snapshots of contexts';
 }
 
 /** The path of an entry within its source. */
-export const pathInSource = (path: ByteString, { place }: Source): ByteString => (place === '' ? path : path.slice(place.length + 1));
+export const pathInSource = (path: ByteString, { place }: Pick<Source, 'place'>): ByteString => (place === '' ? path : path.slice(place.length + 1));
 
 /** The refusal for a context that does not hold still. */
 export const keepsChanging = (path: ByteString): SandboxError =>

@@ -1,169 +1,148 @@
-/** One file of a context: looked at before it is opened, read until it holds still, judged by what it holds, and only then written. */
-import { createHash, hash } from 'node:crypto';
-import { closeSync, fchmodSync, fchownSync, fstatSync, openSync, read, readSync, unlinkSync, write, writeSync } from 'node:fs';
+/** One file of a context: looked at before it is opened, read until it holds still, judged by what it holds, and only then kept. */
+import { createHash } from 'node:crypto';
+import { closeSync, fchmodSync, fchownSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { hasCode } from '../syscall/call.ts';
-import { O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY } from '../syscall/constants.ts';
-import { pathOf, setTimes, withFd, type Fd } from '../syscall/files.ts';
-import { factsOf, keepsChanging, pathInSource, type Entry, type Facts } from './entry.ts';
-import { openBeneath, type OpenFolder } from './folders.ts';
-import { cleanGitConfig, isGitConfig } from './gitconfig.ts';
-import { bytesBelow, bytesOf, splitName } from './names.ts';
-import type { Pace } from './pace.ts';
-import type { Judge, Reason } from './rules.ts';
-
-/** Who owns what is copied; null leaves it to whoever copies. */
-export type Owner = { readonly uid: number; readonly gid: number } | null;
-
-export interface FileOptions {
-  readonly judge: Judge;
-  readonly owner: Owner;
-  readonly pace: Pace;
-  /** place for reading; a file that fits is read, judged and written in one go */
-  readonly buffer: Buffer;
-  /** what may still be copied, in `bytes`: a file that has grown beyond it since the scan is not begun */
-  readonly room: number;
-}
-
-/** What was written. */
-export interface CopiedFile {
-  /** size in `bytes` */
-  readonly size: number;
-  /** SHA-256 of the content, in hex */
-  readonly sha256: string;
-  /** permission bits */
-  readonly mode: number;
-}
-
-/** A file that was copied, that was left out for a reason that its name did not show, or that is gone. */
-export type FileResult = CopiedFile | Reason | 'gone';
+import { call, hasCode } from '../syscall/call.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, S_IFREG } from '../syscall/constants.ts';
+import { pathOf, setTimes, type Fd } from '../syscall/files.ts';
+import { keepsChanging, pathInSource } from './entry.ts';
+import { judgeWhole, TICK_MS, type FileOptions, type FileWork, type Owner } from './filework.ts';
+import { openBeneath } from './folders.ts';
+import { isGitConfig } from './gitconfig.ts';
+import { bytesBelow, bytesOf, type ByteString } from './names.ts';
+import { ctimeMsOf, KIND_OF, modeOf, mtimeNsOf, ROW_WORDS, sameCopy, sameFacts, setFound, sizeOf, statFd, typeOf, type Kind } from './rows.ts';
 
 const TRIES = 8;
-/**
- * More than the kernel's tick, in `ms`: times of a file are as coarse, so a younger change cannot be told from the next one. A file that
- * changes is waited for as long, each time longer by as much.
- */
-const TICK_MS = 20;
+/** man 2 ioctl_ficlone */
+const FICLONE = 0x40049409;
 
-/** Copies a file to the directory `to`. Throws CONTEXT_REFUSED when it never holds still, and CANCELED. `from`: the open directory of its source. */
-export const copyFile = async (entry: Entry, from: OpenFolder, to: Fd, options: FileOptions): Promise<FileResult> => {
+/**
+ * Brings a file and fills its row, at an offset of `words`: what kind it is (`unknown` for one that is gone), its facts, and what it holds.
+ * Throws CONTEXT_REFUSED when it never holds still, CANCELED, and the errors of writing as they are.
+ */
+export const copyFile = async (work: FileWork, words: Uint32Array, at: number, options: FileOptions): Promise<void> => {
   for (let tries = 1; tries <= TRIES; tries++) {
-    const looked = look(entry, from);
-    if (typeof looked === 'string') return looked;
+    words.fill(0, at, at + ROW_WORDS);
+    const looked = look(work);
+    if (looked.fd === null) return setFound(words, at, looked.kind, 0, '');
     try {
-      const stats = fstatSync(looked, { bigint: true });
-      const before = factsOf(stats);
-      if (!stats.isFile() || before.size > options.room) throw keepsChanging(entry.path);
-      const isFresh = tries === 1 && Math.abs(Date.now() - Number(stats.ctimeMs)) < TICK_MS;
-      const result = isFresh ? 'changed' : await copyOnce({ entry, looked, before, to }, options);
-      if (result !== 'changed') return result;
+      statFd(looked.fd, words, at);
+      if (typeOf(words, at) !== S_IFREG || sizeOf(words, at) > work.room) throw keepsChanging(work.path);
+      const isFresh = tries === 1 && Math.abs(Date.now() - ctimeMsOf(words, at)) < TICK_MS;
+      if (!isFresh && (await copyOnce(work, looked.fd, words, at, options))) return;
     } finally {
-      closeSync(looked);
+      closeSync(looked.fd);
     }
     await setTimeout(tries * TICK_MS);
     options.pace.check();
   }
-  throw keepsChanging(entry.path);
+  throw keepsChanging(work.path);
 };
 
 // A name without opening what it is: a FIFO has no reader, a device no user for it.
-const look = ({ path, source }: Entry, from: OpenFolder): Fd | Reason | 'gone' => {
-  const { folder, name } = splitName(path);
+const look = ({ path, source, place }: FileWork): { fd: Fd } | { fd: null; kind: Kind } => {
   try {
-    return openBeneath(from.at(source.fd, pathInSource(folder, source)), name, O_PATH);
+    return { fd: openBeneath(source, pathInSource(path, { place }), O_PATH) };
   } catch (error) {
     if (hasCode(error, 'ELOOP', 'ENOTDIR')) throw keepsChanging(path);
-    if (hasCode(error, 'EXDEV')) return 'mount point';
-    if (hasCode(error, 'EACCES')) return 'unreadable';
-    if (hasCode(error, 'ENOENT')) return 'gone';
+    if (hasCode(error, 'EXDEV')) return { fd: null, kind: KIND_OF['mount point'] };
+    if (hasCode(error, 'EACCES')) return { fd: null, kind: KIND_OF.unreadable };
+    if (hasCode(error, 'ENOENT')) return { fd: null, kind: KIND_OF.unknown };
     throw error;
   }
 };
 
-interface Work {
-  readonly entry: Entry;
-  readonly looked: Fd;
-  readonly before: Facts;
-  readonly to: Fd;
-}
-
-const copyOnce = async (work: Work, options: FileOptions): Promise<CopiedFile | Reason | 'changed'> => {
+// False: it has changed meanwhile.
+const copyOnce = async (work: FileWork, looked: Fd, words: Uint32Array, at: number, options: FileOptions): Promise<boolean> => {
   let from: Fd;
   try {
-    from = openSync(pathOf(work.looked), O_RDONLY);
+    from = openSync(pathOf(looked), O_RDONLY);
   } catch (error) {
-    if (hasCode(error, 'EACCES', 'EPERM')) return 'unreadable';
-    throw error;
+    if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
+    setFound(words, at, KIND_OF.unreadable, 0, '');
+    return true;
   }
   try {
-    return work.before.size <= options.buffer.length ? copyWhole(work, from, options) : await copyInPieces(work, from, options);
+    if (sizeOf(words, at) <= options.buffer.length) return copyWhole(work, looked, from, words, at, options);
+    return await copyInPieces(work, looked, from, words, at, options);
   } finally {
     closeSync(from);
   }
 };
 
-const copyWhole = ({ entry, looked, before, to }: Work, from: Fd, { judge, owner, buffer }: FileOptions): CopiedFile | Reason | 'changed' => {
+const copyWhole = (work: FileWork, looked: Fd, from: Fd, words: Uint32Array, at: number, { judge, owner, buffer }: FileOptions): boolean => {
+  const wanted = sizeOf(words, at);
   let size = 0;
-  for (let got = 1; got > 0 && size < before.size; size += got) got = readSync(from, buffer, size, before.size - size, size);
-  if (!isUnchanged(before, looked, size)) return 'changed';
-  const found = buffer.subarray(0, size);
-  const reason = judge.byContent(entry.path, found);
-  if (reason !== null) return reason;
-  const isCleaned = isGitConfig(entry.path) && !judge.isIncluded(entry.path);
-  const content = isCleaned ? cleanGitConfig(found, { isMoved: entry.source.place !== '' }) : found;
-  withFd(create(entry, to), (fd) => {
-    for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
-    finish(fd, to, entry, before, owner);
-  });
-  return { size: content.length, sha256: hash('sha256', content), mode: before.mode };
-};
-
-// Read and written on other threads: a disk may take its time for each piece.
-const copyInPieces = async ({ entry, looked, before, to }: Work, from: Fd, options: FileOptions): Promise<CopiedFile | Reason | 'changed'> => {
-  const { judge, owner, pace, buffer } = options;
-  if (isGitConfig(entry.path) && !judge.isIncluded(entry.path)) return 'git configuration too large to remove credentials from';
-  const digest = createHash('sha256');
-  const fd = create(entry, to);
+  for (let got = 1; got > 0 && size < wanted; size += got) got = readSync(from, buffer, size, wanted - size, size);
+  if (size < wanted || !isUnchanged(looked, words, at)) return false;
+  const content = judgeWhole(work, buffer.subarray(0, size), judge, words, at);
+  if (content === null) return true;
+  const fd = create(work.to!, work.path);
   try {
-    let size = 0;
-    for (;;) {
-      const { bytesRead } = await readPiece(from, buffer, 0, Math.min(buffer.length, before.size - size), size);
-      const piece = buffer.subarray(0, bytesRead);
-      const reason = size === 0 ? judge.byContent(entry.path, piece) : null;
-      if (reason !== null) return remove(entry, to, reason);
-      if (bytesRead === 0) break;
-      for (let at = 0; at < bytesRead;) at += (await writePiece(fd, piece, at, bytesRead - at, size + at)).bytesWritten;
-      digest.update(piece);
-      size += bytesRead;
-      if (pace.due()) await pace.rest();
-      pace.check();
-    }
-    if (!isUnchanged(before, looked, size)) return remove(entry, to, 'changed');
-    finish(fd, to, entry, before, owner);
-    return { size, sha256: digest.digest('hex'), mode: before.mode };
+    for (let done = 0; done < content.length;) done += writeSync(fd, content, done);
+    finish(fd, work.to!, work.path, words, at, owner);
   } finally {
     closeSync(fd);
   }
+  return true;
 };
 
-const readPiece = promisify(read);
-const writePiece = promisify(write);
-
-const isUnchanged = (before: Facts, looked: Fd, size: number): boolean => {
-  const after = factsOf(fstatSync(looked, { bigint: true }));
-  return after.size === size && after.size === before.size && after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs;
+// A clone holds still while it is read, and takes no space of its own: most file systems have none, and then the pieces are written as they are read.
+const copyInPieces = async (work: FileWork, looked: Fd, from: Fd, words: Uint32Array, at: number, options: FileOptions): Promise<boolean> => {
+  const { path, to, known } = work;
+  const { judge, owner, pace, buffer } = options;
+  const leaveOut = (kind: Kind): true => (setFound(words, at, kind, 0, ''), true);
+  if (isGitConfig(path) && !judge.isIncluded(path)) return leaveOut(KIND_OF['git configuration too large to remove credentials from']);
+  const digest = createHash('sha256');
+  const wanted = sizeOf(words, at);
+  const fd = to === null ? null : create(to, path);
+  let isKept = false;
+  try {
+    const isCloned = fd !== null && clone(from, fd);
+    const readable = isCloned ? fd : from;
+    let size = 0;
+    for (;;) {
+      const got = readSync(readable, buffer, 0, Math.min(buffer.length, wanted - size), size);
+      if (size === 0 && judge.byContent(path, buffer.subarray(0, got)) !== null) return leaveOut(KIND_OF.secret);
+      if (got === 0) break;
+      for (let done = 0; fd !== null && !isCloned && done < got;) done += writeSync(fd, buffer, done, got - done, size + done);
+      digest.update(buffer.subarray(0, got));
+      size += got;
+      if (pace.due()) await pace.rest();
+      pace.check();
+    }
+    if (size < wanted || !isUnchanged(looked, words, at)) return false;
+    setFound(words, at, KIND_OF.file, size, digest.digest('binary'));
+    if (fd === null || (known !== null && sameCopy(known, 0, words, at))) return true;
+    finish(fd, to!, path, words, at, owner);
+    return (isKept = true);
+  } finally {
+    if (fd !== null) closeSync(fd);
+    if (fd !== null && !isKept) unlinkSync(bytesBelow(to!, path));
+  }
 };
 
-const create = ({ path }: Entry, to: Fd): Fd => openSync(bytesBelow(to, splitName(path).name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-
-const remove = <T>({ path }: Entry, to: Fd, result: T): T => {
-  unlinkSync(bytesBelow(to, splitName(path).name));
-  return result;
+const clone = (from: Fd, to: Fd): boolean => {
+  try {
+    call('ioctl_int', to, FICLONE, from);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
-const finish = (fd: Fd, to: Fd, { path }: Entry, facts: Facts, owner: Owner): void => {
+const isUnchanged = (looked: Fd, words: Uint32Array, at: number): boolean => {
+  const now = new Uint32Array(ROW_WORDS);
+  statFd(looked, now, 0);
+  return sameFacts(now, 0, words, at);
+};
+
+// No link is followed: the directories are ours, and nobody else writes there.
+const create = (to: Fd, path: ByteString): Fd => openSync(bytesBelow(to, path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+
+const finish = (fd: Fd, to: Fd, path: ByteString, words: Uint32Array, at: number, owner: Owner): void => {
   if (owner !== null) fchownSync(fd, owner.uid, owner.gid);
-  fchmodSync(fd, facts.mode);
-  setTimes(to, bytesOf(splitName(path).name), facts.mtimeNs, facts.mtimeNs);
+  fchmodSync(fd, modeOf(words, at));
+  const mtimeNs = mtimeNsOf(words, at);
+  setTimes(to, bytesOf(path), mtimeNs, mtimeNs);
 };

@@ -6,10 +6,10 @@ import { SandboxError } from '../errors.ts';
 const SLICE_MS = 3;
 
 export class Pace {
-  readonly #signal: AbortSignal;
+  readonly #signal: Pick<AbortSignal, 'aborted'>;
   #since = performance.now();
 
-  constructor(signal: AbortSignal) {
+  constructor(signal: Pick<AbortSignal, 'aborted'>) {
     this.#signal = signal;
   }
 

@@ -2,12 +2,15 @@
  * The sandbox's root as one mount tree on the host (decision 5 of the design): rootfs read-only, generated /etc, and the writable places,
  * each the same mount inside and outside. The runtime gets it as its root; files.ts reads it through its door.
  */
-import { closeSync, existsSync, mkdirSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../syscall/constants.ts';
 import type { Fd } from '../syscall/files.ts';
 import { bindTree, changeMount, cloneTree, mountTmpfs, unmount } from '../syscall/mounts.ts';
+import type { Base } from './manifest.ts';
+import { changesIn, idMapTo, mountWorkspace } from './overlay.ts';
 import { partsOf } from './rootfs.ts';
+import type { WorkspaceSource } from './source.ts';
 
 export interface RootOptions {
   /** empty directory of the server's, in its own mount namespace, that the runtime's ids can reach */
@@ -27,6 +30,9 @@ export interface RootOptions {
   readonly agent: { readonly uid: number; readonly gid: number };
   /** path on the host that means /workspace inside too; null for none */
   readonly contextPath: string | null;
+  /** what /workspace begins as: over its layers, or empty where an overlay does not work: then its caller brings them in */
+  readonly base: Base;
+  readonly overlay: boolean;
 }
 
 export interface Root {
@@ -37,6 +43,8 @@ export interface Root {
   /** descriptor of a copy of the tree whose mounts are read-only where they are inside, for writing */
   readonly tree: Fd;
   readonly agent: RootOptions['agent'];
+  /** where what the sandbox changes of its workspace can be looked at */
+  readonly workspace: WorkspaceSource;
   /** makes /workspace read-only, inside and for writing */
   sealWorkspace(): void;
   /** unmounts everything; what was written is gone */
@@ -45,22 +53,27 @@ export interface Root {
 
 /** Builds the tree. Throws SyscallError when a mount is refused; then nothing stays mounted. */
 export const buildRoot = async (options: RootOptions): Promise<Root> => {
-  const { place } = options;
+  const { place, agent } = options;
+  const idMap = options.overlay && options.base.layers.length > 0 ? await idMapTo(agent.uid) : null;
   mkdirSync(place, { mode: 0o711 });
   try {
     mountTmpfs(place, { sizeMb: SKELETON_MB, inodes: SKELETON_INODES, mode: 0o755 });
     const root = join(place, 'root');
-    for (const step of STEPS) step({ ...options, root });
-    return openRoot(place, root, options.agent);
+    for (const step of STEPS) step({ ...options, root, idMap });
+    return openRoot(root, options);
   } catch (error) {
     await dispose(place, []);
     throw error;
+  } finally {
+    if (idMap !== null) closeSync(idMap);
   }
 };
 
-const openRoot = (place: string, path: string, agent: RootOptions['agent']): Root => {
+const openRoot = (path: string, { place, agent, base, overlay }: RootOptions): Root => {
   const door = cloneTree(path, { readOnly: true });
   let tree = cloneTree(path, { readOnly: false });
+  const isOverlay = overlay && base.layers.length > 0;
+  const source = openSync(isOverlay ? changesIn(place) : join(path, 'workspace'), 'r');
   return {
     path,
     door,
@@ -68,13 +81,14 @@ const openRoot = (place: string, path: string, agent: RootOptions['agent']): Roo
       return tree;
     },
     agent,
+    workspace: isOverlay ? { kind: 'overlay', upper: source, base } : { kind: 'plain', root: source, base },
     sealWorkspace: () => {
       changeMount(join(path, 'workspace'), MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
       const sealed = cloneTree(path, { readOnly: false });
       closeSync(tree);
       tree = sealed;
     },
-    dispose: () => dispose(place, [door, tree]),
+    dispose: () => dispose(place, [door, tree, source]),
   };
 };
 
@@ -83,7 +97,7 @@ const SKELETON_INODES = 1024;
 /** one file or directory for each 4 KiB, so that inodes are never scarcer than bytes */
 const INODES_PER_MB = 256;
 
-type Step = (options: RootOptions & { readonly root: string }) => void;
+type Step = (options: RootOptions & { readonly root: string; readonly idMap: Fd | null }) => void;
 
 const DIRECTORIES = ['usr', 'etc', 'proc', 'sys', 'dev/shm', 'tmp', 'workspace', 'run/cellwall', 'home/agent', 'var', 'root', 'opt', 'mnt', 'srv'];
 
@@ -136,12 +150,14 @@ const showReadOnly: Step = ({ root, rootfs, etc, run, toolchains }) => {
   show(run, 'run/cellwall');
 };
 
-const mountWritable: Step = ({ root, sizes, agent: owner }) => {
-  const place = (target: string, sizeMb: number, mode: number): void => mountTmpfs(target, { sizeMb, inodes: sizeMb * INODES_PER_MB, mode, owner });
-  place(join(root, 'workspace'), sizes.workspace, 0o755);
-  place(join(root, 'tmp'), sizes.tmp, 0o1777);
-  place(join(root, 'home/agent'), sizes.home, 0o700);
-  place(join(root, 'dev/shm'), sizes.shm, 0o1777);
+const mountWritable: Step = ({ root, place, sizes, agent: owner, base: { layers }, overlay, idMap }) => {
+  const sized = (sizeMb: number) => ({ sizeMb, inodes: sizeMb * INODES_PER_MB });
+  const mount = (target: string, sizeMb: number, mode: number): void => mountTmpfs(join(root, target), { ...sized(sizeMb), mode, owner });
+  if (overlay && layers.length > 0) mountWorkspace({ place, target: join(root, 'workspace'), layers, size: sized(sizes.workspace), owner, idMap });
+  else mount('workspace', sizes.workspace, 0o755);
+  mount('tmp', sizes.tmp, 0o1777);
+  mount('home/agent', sizes.home, 0o700);
+  mount('dev/shm', sizes.shm, 0o1777);
 };
 
 const showBinds: Step = ({ root, binds }) => {

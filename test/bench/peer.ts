@@ -13,6 +13,7 @@ import { cameBack, enclose, proveEnclosed } from '../../src/syscall/enclose.ts';
 import { createPipe, type Pipe } from '../../src/syscall/pipe.ts';
 import { forbidDumping } from '../../src/syscall/process.ts';
 import { buildEtc } from '../../src/workspace/etc.ts';
+import { NOTHING } from '../../src/workspace/manifest.ts';
 import { buildRoot } from '../../src/workspace/root.ts';
 
 /** The first line. */
@@ -64,7 +65,7 @@ const prepare = async ({ runsc: path, place, spec, init, server, sizes }: PeerSe
   cpSync(init, join(run, INIT_NAME));
   chmodSync(join(run, INIT_NAME), 0o555);
   const agent = { uid: hostIdOf(spec.linux.uidMappings), gid: hostIdOf(spec.linux.gidMappings) };
-  const options = { etc, run, rootfs: 'host', toolchains: [], binds: [], sizes, agent, contextPath: null };
+  const options = { etc, run, rootfs: 'host', toolchains: [], binds: [], sizes, agent, contextPath: null, base: NOTHING, overlay: false };
   const tree = await buildRoot({ ...options, place: join(place, 'tree') });
   writeFileSync(join(tree.path, 'tmp/.keep'), ''); // gVisor would cover an empty /tmp
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(moved(spec, tree.path)));

@@ -29,6 +29,7 @@ const sections = {
     include: fc.array(fc.constantFrom('.env', 'config/id_rsa'), { maxLength: 2 }),
     max_files: mb,
     max_mb: mb,
+    verify: fc.boolean(),
     why,
   }),
   limits: fc.record({

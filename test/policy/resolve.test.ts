@@ -150,6 +150,15 @@ describe('a floor', () => {
       }),
     );
   });
+
+  test('may ask for copies to be verified, and cannot be asked not to', () => {
+    fc.assert(
+      fc.property(policies, fc.boolean(), (policy, verify) => {
+        const { context } = resolvePolicy('mine', byName(policy), { name: 'floor', context: { verify, why: 'x' } });
+        expect(context.verify).toBe(policy.context.verify || verify);
+      }),
+    );
+  });
 });
 
 describe('a request', () => {

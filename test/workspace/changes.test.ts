@@ -5,24 +5,34 @@ import { describe, expect, it, vi } from 'vitest';
 import { openDirectory } from '../../src/syscall/files.ts';
 import { copyEntries } from '../../src/workspace/copy.ts';
 import { copyFile } from '../../src/workspace/filecopy.ts';
-import { OpenFolder } from '../../src/workspace/folders.ts';
+import { laneOf } from '../../src/workspace/lane.ts';
+import { Lanes } from '../../src/workspace/lanes.ts';
+import { Layer } from '../../src/workspace/layer.ts';
 import { Pace } from '../../src/workspace/pace.ts';
+import { copySizeOf, ROW_WORDS } from '../../src/workspace/rows.ts';
 import { judgeOf, type Judge } from '../../src/workspace/rules.ts';
 import { scanContext } from '../../src/workspace/scan.ts';
+import { rowsOf, summaryOf } from '../../src/workspace/summary.ts';
 import { itWith } from '../requirements.ts';
 import { copyTree, linkTo, makeTree, namesIn, newDirectory, NO_ROOTS } from './trees.ts';
 
+const NEVER = new AbortController().signal;
 const judge = judgeOf({ exclude: [], include: [] });
 
 /** Scans a tree, lets `change` happen, and then copies what the scan found. */
-const copyAfter = async (source: string, change: () => void, pace = new Pace(new AbortController().signal)) => {
+const copyAfter = async (source: string, change: () => void, pace = new Pace(NEVER)) => {
   const destination = newDirectory();
   const [from, to] = [openDirectory(source), openDirectory(destination)];
   const scan = await scanContext(from, { judge, limits: { maxFiles: 100, maxBytes: 1000 }, allowed: NO_ROOTS, pace });
+  const options = { rules: { exclude: [], include: [] }, owner: null, signal: NEVER };
+  const lanes = new Lanes(laneOf(options, pace), options);
   try {
     change();
-    return { ...(await copyEntries(scan.entries, to, { judge, owner: null, maxBytes: 1000, pace })), path: destination };
+    const leftOut = await copyEntries(scan, new Layer(to, null, pace), { lanes, known: null, maxBytes: 1000 });
+    const { paths, words } = rowsOf(scan, Infinity);
+    return { ...(await summaryOf(paths, words, pace)), leftOut, path: destination };
   } finally {
+    lanes.close();
     scan.close();
     closeSync(from);
     closeSync(to);
@@ -90,29 +100,27 @@ describe('between the look and the copy', () => {
 
 describe('while it is copied', () => {
   const copyWhile = async (change: (path: string, time: number) => void) => {
-    const pace = new Pace(new AbortController().signal);
     const [source, destination] = [makeTree({ file: 'a line that is longer than the buffer\n' }), newDirectory()];
     const [from, to] = [openDirectory(source), openDirectory(destination)];
-    const scan = await scanContext(from, { judge, limits: { maxFiles: 9, maxBytes: 999 }, allowed: NO_ROOTS, pace });
-    const folder = new OpenFolder();
+    const words = new Uint32Array(ROW_WORDS);
     let times = 0;
     // Asked after the first piece is read: the moment for a writer to come in between.
     const interrupted: Judge = { ...judge, byContent: () => (change(`${source}/file`, times++), null) };
     try {
-      const result = await copyFile(scan.entries[0]!, folder, to, { judge: interrupted, owner: null, pace, buffer: Buffer.alloc(16), room: 999 });
-      return { result, times, content: readFileSync(`${destination}/file`, 'utf8') };
+      const work = { path: 'file', source: from, place: '', to, room: 999, known: null };
+      await copyFile(work, words, 0, { judge: interrupted, owner: null, pace: new Pace(NEVER), buffer: Buffer.alloc(16) });
+      return { size: copySizeOf(words, 0), times, content: readFileSync(`${destination}/file`, 'utf8') };
     } finally {
-      folder.close();
       closeSync(from);
       closeSync(to);
     }
   };
 
   it('a file that is written to is copied again', async () => {
-    const { result, times, content } = await copyWhile((path, time) => time < 2 && appendFileSync(path, `${time}\n`));
+    const { size, times, content } = await copyWhile((path, time) => time < 2 && appendFileSync(path, `${time}\n`));
     expect(times).toBe(3);
     expect(content).toBe('a line that is longer than the buffer\n0\n1\n');
-    expect(result).toMatchObject({ size: 42 });
+    expect(size).toBe(42);
   });
 
   it('a file that is replaced by another is copied again', async () => {
@@ -136,7 +144,7 @@ describe('while it is copied', () => {
       const counting = new (class extends Pace {
         override due = () => false;
         override check = () => void waits.push(age);
-      })(new AbortController().signal);
+      })(NEVER);
       vi.useFakeTimers({ toFake: ['Date'], now: changedMs + age });
       await copyAfter(source, () => {}, counting);
       vi.useRealTimers();

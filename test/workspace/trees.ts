@@ -19,9 +19,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { openDirectory, pathOf, setTimes, withFd } from '../../src/syscall/files.ts';
-import { copyContext, type ContextCopy, type ContextOptions } from '../../src/workspace/context.ts';
+import type { ContextCopy } from '../../src/workspace/context.ts';
+import type { Owner } from '../../src/workspace/filework.ts';
 import type { AllowedRoots } from '../../src/workspace/roots.ts';
 import type { ContextRules } from '../../src/workspace/rules.ts';
+import { materialize, openSnapshots } from '../../src/workspace/store.ts';
 
 /** A file by its content, a link, or a directory by what it holds; names one character a byte. */
 export type Tree = { readonly [name: string]: string | Buffer | Link | Tree };
@@ -92,14 +94,17 @@ export const stamp = (path: string, mode: number | null, timeNs: bigint): void =
 const RULES: ContextRules = { exclude: [], include: [], maxFiles: 10_000, maxBytes: 10_000_000 };
 export const NO_ROOTS: AllowedRoots = { roots: [], operator: [], homes: [] };
 
-type Changes = Partial<ContextRules> & { allowed?: AllowedRoots; owner?: ContextOptions['owner']; signal?: AbortSignal; destination?: string };
+type Changes = Partial<ContextRules> & { allowed?: AllowedRoots; owner?: Owner; signal?: AbortSignal; destination?: string };
+const NEVER = new AbortController().signal;
 
-/** Copies a directory into a new one and returns what is told about it together with the new one's path. */
-export const copyTree = async (path: string, { allowed = NO_ROOTS, owner = null, signal, destination = newDirectory(), ...rules }: Changes = {}) => {
+/** Copies a directory into a new one, by way of a snapshot, and returns what is told about it together with the new one's path. */
+export const copyTree = async (path: string, { allowed = NO_ROOTS, owner = null, signal = NEVER, destination = newDirectory(), ...rules }: Changes = {}) => {
   const [from, to] = [openDirectory(path), openDirectory(destination)];
   try {
-    const copy: ContextCopy = await copyContext(from, to, { rules: { ...RULES, ...rules }, owner, allowed }, signal ?? new AbortController().signal);
-    return { ...copy, path: destination };
+    const store = openSnapshots(join(newDirectory(), 'snapshots'));
+    const snapshot = await store.take({ fd: from, path }, { rules: { ...RULES, ...rules }, allowed, verify: false }, signal);
+    await materialize(snapshot, to, owner, signal).finally(() => snapshot.release());
+    return { ...snapshot.facts, path: destination };
   } finally {
     closeSync(from);
     closeSync(to);

@@ -1,0 +1,29 @@
+/** What a snapshot of a context consists of, entry by entry: the ground that changes are told from. */
+import type { ByteString } from './names.ts';
+
+export type EntryType = 'file' | 'directory' | 'symlink';
+
+export interface ManifestEntry {
+  readonly type: EntryType;
+  /** permission bits, without setuid and setgid */
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+  /** of a file in `bytes`, of a link the length of its target */
+  readonly size: number;
+  /** SHA-256 in hex: of a file's content, of a link's target, of nothing for a directory */
+  readonly sha256: string;
+}
+
+/** Entries by their path below the context's directory, which is not among them. */
+export type Manifest = ReadonlyMap<ByteString, ManifestEntry>;
+
+/** What a workspace began as: layers of files, the newest first, as overlayfs reads them, and the list of what they come to. */
+export interface Base {
+  /** host directories, each with the entries that it adds or replaces, and whiteouts (a character device 0:0) for those that it removes */
+  readonly layers: readonly string[];
+  /** read when it is asked for; good as long as the workspace is there */
+  manifest(): Promise<Manifest>;
+}
+
+/** An empty workspace. */
+export const NOTHING: Base = { layers: [], manifest: () => Promise.resolve(new Map()) };
