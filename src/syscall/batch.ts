@@ -1,5 +1,5 @@
 /**
- * Many system calls in one go, in this thread: the launch code walks them as it walks what comes before a launch. No child is made, because each
+ * Many system calls in one go: the launch code walks them as it walks what comes before a launch. No child is made, because each
  * list ends in a call that fails. What a call costs is then what the kernel takes for it: a fifth of what it costs one by one.
  */
 import koffi from 'koffi';
@@ -103,6 +103,22 @@ export class Batch {
 
   /** Makes all calls that were added, in their order, whichever of them fail. The next call that is added begins a new run. */
   run(): void {
+    this.#finish();
+    conclude((walk ??= load())(BigInt(this.#address)));
+  }
+
+  /** The same on a thread of libuv's pool, for calls that block. Nothing else may be done with this batch meanwhile. */
+  async runAside(): Promise<void> {
+    this.#finish();
+    conclude(
+      await new Promise<number>((resolve, reject) =>
+        (walk ??= load()).async(BigInt(this.#address), (error, result) => (error ? reject(error) : resolve(result))),
+      ),
+    );
+  }
+
+  // Ends the list.
+  #finish(): void {
     const end = BLOCK_BYTES + ENTRY_BYTES * this.#calls;
     this.#set(end, NUMBERS.close);
     this.#set(end + 8, -1);
@@ -111,9 +127,7 @@ export class Batch {
     this.#set(LIST_AT, this.at(BLOCK_BYTES));
     this.#set(LENGTH_AT, this.#calls + 1);
     this.#set(AFTER_LENGTH_AT, 0);
-    const result = (walk ??= load())(BigInt(this.#address));
     this.#calls = 0;
-    if (result !== -EBADF) throw new Error(`a list of system calls ended in ${result}, not where it had to`);
   }
 
   /** What a call of the last run returned; a negative errno where it failed. */
@@ -140,17 +154,26 @@ export class Batch {
   }
 }
 
-let walk: ((block: bigint) => number) | undefined;
+const conclude = (result: number): void => {
+  if (result !== -EBADF) throw new Error(`a list of system calls ended in ${result}, not where it had to`);
+};
+
+interface Walk {
+  (block: bigint): number;
+  async(block: bigint, done: (error: Error | null, result: number) => void): void;
+}
+
+let walk: Walk | undefined;
 
 /**
- * The launch code as a function that is called in this thread.   man 2 mprotect
+ * The launch code as a function.   man 2 mprotect
  * SAFETY: the page is never unmapped. The code reads and writes the block it is given and what its entries name: memory of that Batch, which
  * its caller holds, by offsets that the Batch gave out. It never comes to clone3, as the last entry fails and may not.
  */
-const load = (): ((block: bigint) => number) => {
+const load = (): Walk => {
   const page = allocate(PAGE);
   STUBS[process.arch as Arch].code.copy(page.bytes);
   const [result, errno] = libc().call('mprotect', [page.address, PAGE, PROT_READ | PROT_EXEC]);
   if (result < 0) throw new SyscallError('mprotect', errno);
-  return koffi.decode(page.address, koffi.proto('int64_t (void *block)')) as (block: bigint) => number;
+  return koffi.decode(page.address, koffi.proto('int64_t (void *block)')) as Walk;
 };

@@ -69,13 +69,13 @@ export class FileBatch {
    * Brings those of up to FILES_AT_ONCE files that it can, and fills their rows, which follow each other in `words`: as copyFile does. The row of a file
    * that was passed over is empty. Throws SyscallError when a copy cannot be written.
    */
-  copy(files: readonly FileWork[], words: Uint32Array): void {
+  async copy(files: readonly FileWork[], words: Uint32Array): Promise<void> {
     this.#begin();
     const all = files.map((work, index): InWork => ({ work, at: index * ROW_WORDS, looked: -1, read: -1, written: -1, told: 0, content: 0, length: 0 }));
     try {
       const small = this.#lookAtAll(all, words);
       const held = this.#readAll(small, words);
-      this.#writeAll(held, words);
+      await this.#writeAll(held, words);
     } catch (error) {
       this.#closeAll(all);
       throw error;
@@ -135,7 +135,7 @@ export class FileBatch {
   }
   readonly #after = new Uint32Array(ROW_WORDS);
 
-  #writeAll(held: readonly InWork[], words: Uint32Array): void {
+  async #writeAll(held: readonly InWork[], words: Uint32Array): Promise<void> {
     const batch = this.#batch;
     const { judge, owner } = this.#options;
     const contentOf = (file: InWork): Buffer => batch.bytes.subarray(file.content, file.content + file.length);
@@ -144,7 +144,8 @@ export class FileBatch {
       batch.add('openat', work.to!, batch.at(batch.text(work.path)), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600);
       batch.addOnResult('write', batch.at(content), length);
     }
-    batch.run();
+    // Most of the time of a copy: the file system makes the new files while others are looked at and judged.
+    if (kept.length > 0) await batch.runAside();
     for (const [index, file] of kept.entries()) file.written = Math.max(-1, batch.result(2 * index));
     for (const [index, file] of kept.entries()) {
       batch.value(2 * index, 'openat');

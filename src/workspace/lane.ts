@@ -1,4 +1,4 @@
-/** Files of a context brought one chunk after the other. A thread of its own can do it: what goes in and comes out is plain data. */
+/** Files of a context brought one chunk after the other. */
 import type { Fd } from '../syscall/files.ts';
 import { FileBatch, FILES_AT_ONCE } from './filebatch.ts';
 import { copyFile } from './filecopy.ts';
@@ -35,7 +35,7 @@ export type Lane = (chunk: Chunk) => Promise<Uint32Array>;
 /** files up to this size are read in one go, larger ones in pieces of it; in `bytes` */
 const BUFFER_BYTES = 512 * 1024;
 
-/** A lane in this thread. Throws CONTEXT_REFUSED for what does not hold still, CANCELED, and the errors of writing as they are. */
+/** A lane. Throws CONTEXT_REFUSED for what does not hold still, CANCELED, and the errors of writing as they are. */
 export const laneOf = ({ rules, owner }: LaneOptions, pace: Pace): Lane => {
   const options: FileOptions = { judge: rules === null ? EVERYTHING : judgeOf(rules), owner, pace, buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES) };
   const batch = new FileBatch(options);
@@ -45,7 +45,7 @@ export const laneOf = ({ rules, owner }: LaneOptions, pace: Pace): Lane => {
     for (let start = 0; start < chunk.paths.length; start += FILES_AT_ONCE) {
       const works = chunk.paths.slice(start, start + FILES_AT_ONCE).map((path, index) => workOf(chunk, path, start + index, room));
       const rows = words.subarray(start * ROW_WORDS, (start + works.length) * ROW_WORDS);
-      batch.copy(works, rows);
+      await batch.copy(works, rows);
       for (const [index, work] of works.entries()) {
         if (kindOf(rows, index * ROW_WORDS) === KIND_OF.unknown) await copyFile(work, rows, index * ROW_WORDS, options);
         room -= copySizeOf(rows, index * ROW_WORDS);

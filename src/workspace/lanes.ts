@@ -1,9 +1,8 @@
-/** Files of a context brought by several threads at a time, when there are many. */
-import { availableParallelism } from 'node:os';
+/** Files of a context brought in several lanes at a time: while the kernel writes for one, another one looks and judges. */
 import type { Fd } from '../syscall/files.ts';
 import type { Entry } from './entry.ts';
-import { Helper } from './helper.ts';
-import type { Chunk, Lane, LaneOptions } from './lane.ts';
+import { laneOf, type Chunk, type Lane, type LaneOptions } from './lane.ts';
+import { Pace } from './pace.ts';
 import { copySizeOf, ROW_WORDS, sizeOf, type Rows } from './rows.ts';
 import type { Known } from './table.ts';
 
@@ -33,33 +32,23 @@ export interface BringOptions {
 /** what one lane takes at a time, by files and by their content in `bytes` */
 const CHUNK_FILES = 256;
 const CHUNK_BYTES = 4 * 1024 * 1024;
-/** files for which it is worth to start threads */
-const MANY_FILES = 1000;
-const MOST_HELPERS = 3;
+const LANES = 3;
 
-/** Lanes of this thread and, from the first large piece of work on, of others. */
 export class Lanes {
   readonly #options: LanesOptions;
-  readonly #own: Lane;
-  /** not zero: all threads end what they do */
-  readonly #stopped = new Int32Array(new SharedArrayBuffer(4));
-  readonly #stop = (): void => void Atomics.store(this.#stopped, 0, 1);
-  #helpers: Helper[] = [];
+  readonly #pace: Pace;
+  readonly #lanes: Lane[] = [];
+  #hasFailed = false;
   #done = { files: 0, bytes: 0 };
 
-  /** `own`: the lane of this thread, with the same options. */
-  constructor(own: Lane, options: LanesOptions) {
-    this.#own = own;
+  constructor(options: LanesOptions) {
     this.#options = options;
-    options.signal.addEventListener('abort', this.#stop);
-  }
-
-  /** Says that there will be much to do: threads need a while to start. Run from TypeScript there is none: no file that one could load exists. */
-  expectMany(): void {
-    if (this.#helpers.length > 0 || !import.meta.url.endsWith('.js')) return;
-    const count = Math.min(MOST_HELPERS, availableParallelism() - 1);
-    const { rules, owner } = this.#options;
-    this.#helpers = Array.from({ length: count }, () => new Helper({ rules, owner, stopped: this.#stopped }));
+    const isOver = (): boolean => this.#hasFailed || options.signal.aborted;
+    this.#pace = new Pace({
+      get aborted() {
+        return isOver();
+      },
+    });
   }
 
   /**
@@ -68,7 +57,7 @@ export class Lanes {
    */
   async bring(files: readonly Entry[], options: BringOptions): Promise<void> {
     const chunks = chunksOf(files, options.rows);
-    if (files.length >= MANY_FILES) this.expectMany();
+    while (this.#lanes.length < Math.min(LANES, chunks.length)) this.#lanes.push(laneOf(this.#options, this.#pace));
     let brought = 0;
     let failure: { error: unknown } | null = null;
     const work = async (lane: Lane): Promise<void> => {
@@ -82,12 +71,11 @@ export class Lanes {
           this.#report(entries, options.rows);
         } catch (error) {
           failure ??= { error };
-          this.#stop();
+          this.#hasFailed = true;
         }
       }
     };
-    const isOver = work(this.#own);
-    await Promise.all([isOver, ...this.#helpers.map(async (helper) => (await Promise.race([helper.ready, isOver]), work(helper.lane)))]);
+    await Promise.all(this.#lanes.map(work));
     const failed = failure as { error: unknown } | null;
     if (failed !== null) throw failed.error;
   }
@@ -95,13 +83,6 @@ export class Lanes {
   #report(entries: readonly Entry[], { words }: Rows): void {
     this.#done = { files: this.#done.files + entries.length, bytes: entries.reduce((sum, { at }) => sum + copySizeOf(words, at), this.#done.bytes) };
     this.#options.onProgress?.(this.#done);
-  }
-
-  /** Ends the other threads. */
-  close(): void {
-    this.#options.signal.removeEventListener('abort', this.#stop);
-    for (const helper of this.#helpers) helper.close();
-    this.#helpers = [];
   }
 }
 

@@ -7,18 +7,17 @@ import type { ContextCopy } from './context.ts';
 import { copyEntries, isCopied } from './copy.ts';
 import type { LeftOut } from './entry.ts';
 import type { Owner } from './filework.ts';
-import { laneOf } from './lane.ts';
 import { Lanes, type Progress } from './lanes.ts';
 import { skippedOf, sortedLeftOut } from './leftout.ts';
 import type { Pace } from './pace.ts';
 import type { AllowedRoots } from './roots.ts';
-import { ROW_WORDS, statFd } from './rows.ts';
+import { isPartKind, kindOf, ROW_WORDS, statFd } from './rows.ts';
 import { judgeOf, type ContextRules } from './rules.ts';
 import { scanContext, type Scan } from './scan.ts';
 import { Damaged, standOn } from './snapshot-base.ts';
 import { isWhole } from './snapshot-check.ts';
 import { Draft } from './snapshot-draft.ts';
-import { bootId, layersOf, partsOf, readNewest, TABLE, type State } from './snapshot-state.ts';
+import { bootId, layersOf, readNewest, TABLE, type State } from './snapshot-state.ts';
 import { lockState, touchKey } from './store-locks.ts';
 import { isTemporary, putAside, replaceFile, writeCurrent } from './store-place.ts';
 import { rowsOf, summaryOf } from './summary.ts';
@@ -85,26 +84,21 @@ export const takeSnapshot = async (request: SnapshotRequest, tools: Tools): Prom
 const take = async (newest: State | null, request: SnapshotRequest, tools: Tools): Promise<Omit<Taken, 'isRepaired'>> => {
   const { key, context, rules, allowed, store, owner } = request;
   const startedAt = Date.now();
-  const lanes = new Lanes(laneOf({ rules, owner }, tools.pace), { rules, owner, ...tools });
-  if (newest === null) lanes.expectMany();
+  const lanes = new Lanes({ rules, owner, ...tools });
+  const facts = new Uint32Array(ROW_WORDS);
+  statFd(store, facts, 0);
+  const scan = await scanContext(context, { judge: judgeOf(rules), limits: rules, allowed, pace: tools.pace, known: newest?.known ?? null, store: facts });
   try {
-    const facts = new Uint32Array(ROW_WORDS);
-    statFd(store, facts, 0);
-    const scan = await scanContext(context, { judge: judgeOf(rules), limits: rules, allowed, pace: tools.pace, known: newest?.known ?? null, store: facts });
-    try {
-      const result = (newest === null ? null : unchanged(newest, scan)) ?? (await advance(newest, scan, startedAt, lanes, request, tools));
-      const { state, leftOut, isLarger } = result;
-      const { head } = state.known.table;
-      const lock = lockState(join(key, state.id), 'shared');
-      if (lock === null) throw new Error(`the state ${state.id} of a snapshot cannot be locked: it is gone`);
-      touchKey(key);
-      const copy = { files: head.files, bytes: head.bytes, digest: head.digest, ...skippedOf(leftOut), warnings: [...scan.warnings, ...head.tracked] };
-      return { layers: layersOf(key, state), facts: copy, table: join(key, state.id, TABLE), lock, isLarger };
-    } finally {
-      scan.close();
-    }
+    const result = (newest === null ? null : unchanged(newest, scan)) ?? (await advance(newest, scan, startedAt, lanes, request, tools));
+    const { state, leftOut, isLarger } = result;
+    const { head } = state.known.table;
+    const lock = lockState(join(key, state.id), 'shared');
+    if (lock === null) throw new Error(`the state ${state.id} of a snapshot cannot be locked: it is gone`);
+    touchKey(key);
+    const copy = { files: head.files, bytes: head.bytes, digest: head.digest, ...skippedOf(leftOut), warnings: [...scan.warnings, ...head.tracked] };
+    return { layers: layersOf(key, state), facts: copy, table: join(key, state.id, TABLE), lock, isLarger };
   } finally {
-    lanes.close();
+    scan.close();
   }
 };
 
@@ -151,9 +145,11 @@ const advance = async (newest: State | null, scan: Scan, startedAt: number, lane
 };
 
 // Whether rows come to the tree that a state has.
-const isSameTree = (rows: Pick<Table, 'paths' | 'words'>, known: Known): boolean => {
-  const parts = partsOf(rows);
-  return parts.paths.length === partsOf(known.table).paths.length && parts.paths.every((path, row) => isCopied(known, path, parts.words, row * ROW_WORDS));
+const isSameTree = ({ paths, words }: Pick<Table, 'paths' | 'words'>, known: Known): boolean => {
+  const isPart = (of: Uint32Array, row: number): boolean => isPartKind(kindOf(of, row * ROW_WORDS));
+  if (!paths.every((path, row) => !isPart(words, row) || isCopied(known, path, words, row * ROW_WORDS))) return false;
+  const { table } = known;
+  return paths.filter((_, row) => isPart(words, row)).length === table.paths.filter((_, row) => isPart(table.words, row)).length;
 };
 
 // The same state with what is new about where it came from: the next look finds less to read.

@@ -20,19 +20,19 @@ const NEVER = new AbortController().signal;
 const judge = judgeOf({ exclude: [], include: [] });
 
 /** Scans a tree, lets `change` happen, and then copies what the scan found. */
-const copyAfter = async (source: string, change: () => void, pace = new Pace(NEVER)) => {
+const copyAfter = async (source: string, change: () => void) => {
+  const pace = new Pace(NEVER);
   const destination = newDirectory();
   const [from, to] = [openDirectory(source), openDirectory(destination)];
   const scan = await scanContext(from, { judge, limits: { maxFiles: 100, maxBytes: 1000 }, allowed: NO_ROOTS, pace });
   const options = { rules: { exclude: [], include: [] }, owner: null, signal: NEVER };
-  const lanes = new Lanes(laneOf(options, pace), options);
+  const lanes = new Lanes(options);
   try {
     change();
     const leftOut = await copyEntries(scan, new Layer(to, null, pace), { lanes, known: null, maxBytes: 1000 });
     const { paths, words } = rowsOf(scan, Infinity);
     return { ...(await summaryOf(paths, words, pace)), leftOut, path: destination };
   } finally {
-    lanes.close();
     scan.close();
     closeSync(from);
     closeSync(to);
@@ -146,7 +146,10 @@ describe('while it is copied', () => {
         override check = () => void waits.push(age);
       })(NEVER);
       vi.useFakeTimers({ toFake: ['Date'], now: changedMs + age });
-      await copyAfter(source, () => {}, counting);
+      const lane = laneOf({ rules: null, owner: null }, counting);
+      const from = openDirectory(source);
+      await lane({ source: from, place: '', paths: ['file'], to: null, known: null, room: 9 });
+      closeSync(from);
       vi.useRealTimers();
     }
     expect(waits).toEqual([0, 19]);

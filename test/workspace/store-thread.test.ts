@@ -1,4 +1,4 @@
-/** The store as the server has it: built, with its work in threads of their own, and several processes at a time. */
+/** The store as the server has it: built, with its work in a thread of its own, and several processes at a time. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 const newBuiltStore = (directory?: string): TestStore => newStore(undefined, directory, built.openSnapshots);
 
 describe('in a thread of its own', () => {
-  it('many files are copied by several threads, and what has changed is the next layer', async () => {
+  it('many files are copied in several lanes, and what has changed is the next layer', async () => {
     const source = makeTree({ d: manyFiles('a'), e: { ...manyFiles('b'), l: linkTo('f1') }, big: Buffer.alloc(3_000_000, 'some content ') });
     const store = newBuiltStore();
     const first = await store.take(source);
