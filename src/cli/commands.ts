@@ -34,6 +34,8 @@ export interface Command {
   readonly defaults?: Partial<Config>;
   /** left out: it takes no operands */
   readonly grammar?: Grammar;
+  /** flags of its own, where it has no grammar; left out: none */
+  readonly flags?: Grammar['flags'];
   /** exit code of a run that failed before the command could say so; left out: 1 */
   readonly failureCode?: number;
   /** Runs it to its end; resolves with the exit code. */
@@ -64,6 +66,13 @@ export const commands: readonly Command[] = [
       await (await import('./setup.ts')).runSetup(config.cacheDir);
       return 0;
     },
+  },
+  {
+    name: 'gc',
+    summary: 'remove copies of contexts that no sandbox uses any more',
+    options: ['cacheDir'],
+    flags: [{ flag: '--all', help: 'also those that the next sandbox of their context would begin with' }],
+    run: async (config, _, { flags }) => (await import('./gc.ts')).collectGarbage(config.cacheDir, flags['all'] === true),
   },
   {
     name: 'demo',

@@ -70,11 +70,11 @@ Examples:
   cellwall --context ~/src/project                serve; sandboxes get a copy of that project
   claude mcp add cellwall -- cellwall             let Claude Code use it`;
 
-const addGrammar = (program: Program, { name, grammar }: Command): void => {
+const addGrammar = (program: Program, { name, grammar, flags = [] }: Command): void => {
+  for (const { flag, help, repeatable = false } of grammar?.flags ?? flags) program.addOption(optionOf(flag, help, repeatable));
   if (grammar === undefined) return;
   program.usage(grammar.usage).argument('[operands...]').passThroughOptions().addHelpText('after', grammar.more);
   program.configureHelp({ helpWidth: HELP_WIDTH, visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
-  for (const { flag, help, repeatable = false } of grammar.flags) program.addOption(optionOf(flag, help, repeatable));
 };
 
 const addOptions = (program: Program, command: Command): void => {
@@ -106,4 +106,7 @@ const meansSomething = (key: OptionKey, command: Command): boolean => key === 'l
 const joined = (before: unknown, after: unknown): unknown =>
   Array.isArray(before) && Array.isArray(after) ? [...(before as unknown[]), ...(after as unknown[])] : (after ?? before);
 
-const lineOf = (program: Program, { grammar }: Command): Line => ({ flags: grammar === undefined ? {} : program.opts<Given>(), operands: program.args });
+const lineOf = (program: Program, { grammar, flags }: Command): Line => ({
+  flags: grammar === undefined && flags === undefined ? {} : program.opts<Given>(),
+  operands: program.args,
+});

@@ -10,6 +10,7 @@ import { createOutputs } from '../session/output.ts';
 import { Sessions, type Contexts } from '../session/sessions.ts';
 import { buildEtc } from '../workspace/etc.ts';
 import { createOverlayTrial } from '../workspace/overlay-trial.ts';
+import { storeIn } from '../workspace/store-place.ts';
 import { openSnapshots } from '../workspace/store.ts';
 import { fromOutside, toInside, type Found } from './handover.ts';
 import type { Surroundings } from './index.ts';
@@ -61,7 +62,7 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
   const outputs = createOutputs();
   const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
   buildEtc(home.etc);
-  const store = join(config.cacheDir, 'snapshots');
+  const store = storeIn(config.cacheDir);
   const sessions = new Sessions({
     policies: policiesOf(config, initialContexts),
     defaultPolicy: config.policy,

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { SyscallError } from '../syscall/call.ts';
 import type { Fd } from '../syscall/files.ts';
 import type { ContextCopy } from './context.ts';
 import { copyEntries, isCopied } from './copy.ts';
@@ -76,8 +77,10 @@ export const takeSnapshot = async (request: SnapshotRequest, tools: Tools): Prom
   try {
     return { ...(await take(isDamaged ? null : found, request, tools)), isRepaired: isDamaged };
   } catch (error) {
-    if (!(error instanceof Damaged)) throw error;
-    return { ...(await take(null, request, tools)), isRepaired: true };
+    // An overlay as the store's file system, as in a container, takes no whiteouts: then what has lost something is copied as a whole.
+    const cannotHide = error instanceof SyscallError && error.syscall === 'mknodat' && error.code === 'EPERM';
+    if (!(error instanceof Damaged) && !cannotHide) throw error;
+    return { ...(await take(null, request, tools)), isRepaired: !cannotHide };
   }
 };
 

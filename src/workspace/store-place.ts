@@ -18,6 +18,9 @@ import { join } from 'node:path';
 import { hasCode } from '../syscall/call.ts';
 import type { ContextRules } from './rules.ts';
 
+/** Where the store is. */
+export const storeIn = (cacheDir: string): string => join(cacheDir, 'snapshots');
+
 /** Raised with every change to what is copied of a context or how it lies in the store: what was stored before is not used any more. */
 const FORMAT = 1;
 
