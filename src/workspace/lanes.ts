@@ -1,7 +1,7 @@
 /** Files of a context brought in several lanes at a time: while the kernel writes for one, another one looks and judges. */
 import type { Fd } from '../syscall/files.ts';
 import type { Entry } from './entry.ts';
-import { laneOf, type Chunk, type Lane, type LaneOptions } from './lane.ts';
+import type { Chunk, Lane, LaneOptions } from './lane.ts';
 import { Pace } from './pace.ts';
 import { copySizeOf, ROW_WORDS, sizeOf, type Rows } from './rows.ts';
 import type { Known } from './table.ts';
@@ -35,13 +35,15 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 const LANES = 3;
 
 export class Lanes {
+  readonly #laneOf: (options: LaneOptions, pace: Pace) => Lane;
   readonly #options: LanesOptions;
   readonly #pace: Pace;
   readonly #lanes: Lane[] = [];
   #hasFailed = false;
   #done = { files: 0, bytes: 0 };
 
-  constructor(options: LanesOptions) {
+  constructor(laneOf: (options: LaneOptions, pace: Pace) => Lane, options: LanesOptions) {
+    this.#laneOf = laneOf;
     this.#options = options;
     const isOver = (): boolean => this.#hasFailed || options.signal.aborted;
     this.#pace = new Pace({
@@ -57,7 +59,7 @@ export class Lanes {
    */
   async bring(files: readonly Entry[], options: BringOptions): Promise<void> {
     const chunks = chunksOf(files, options.rows);
-    while (this.#lanes.length < Math.min(LANES, chunks.length)) this.#lanes.push(laneOf(this.#options, this.#pace));
+    while (this.#lanes.length < Math.min(LANES, chunks.length)) this.#lanes.push(this.#laneOf(this.#options, this.#pace));
     let brought = 0;
     let failure: { error: unknown } | null = null;
     const work = async (lane: Lane): Promise<void> => {

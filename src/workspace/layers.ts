@@ -4,6 +4,7 @@ import { closeSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { openDirectory, pathOf, type Fd } from '../syscall/files.ts';
 import type { Entry } from './entry.ts';
 import type { Owner } from './filework.ts';
+import { laneOf } from './lane.ts';
 import { Lanes, type Progress } from './lanes.ts';
 import type { Layer } from './layer.ts';
 import { bytesBelow, joinName, splitName, type ByteString } from './names.ts';
@@ -91,7 +92,7 @@ export const copyLayers = async (layers: OpenLayers, wanted: LayerRows, to: Laye
   const isWhole = folders.every((entry) => isFolder(entry, expected)) && links.every((link) => isLink(link, link.target, expected));
   if (!isWhole || entries.length < wanted.paths.length) return false;
   await to?.makeFolders([...folders.map(({ path }) => path), ...[...files, ...links].map(({ path }) => splitName(path).folder)]);
-  await new Lanes({ rules: null, ...options }).bring(files, { rows, to: to?.top ?? null, known: null, maxBytes: Infinity });
+  await new Lanes(laneOf, { rules: null, ...options }).bring(files, { rows, to: to?.top ?? null, known: null, maxBytes: Infinity });
   await to?.makeLinks(links);
   return files.every(({ at }) => sameCopy(rows.words, at, expected, at));
 };

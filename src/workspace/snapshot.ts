@@ -8,6 +8,7 @@ import type { ContextCopy } from './context.ts';
 import { copyEntries, isCopied } from './copy.ts';
 import type { LeftOut } from './entry.ts';
 import type { Owner } from './filework.ts';
+import { laneOf } from './lane.ts';
 import { Lanes, type Progress } from './lanes.ts';
 import { skippedOf, sortedLeftOut } from './leftout.ts';
 import type { Pace } from './pace.ts';
@@ -87,7 +88,7 @@ export const takeSnapshot = async (request: SnapshotRequest, tools: Tools): Prom
 const take = async (newest: State | null, request: SnapshotRequest, tools: Tools): Promise<Omit<Taken, 'isRepaired'>> => {
   const { key, context, rules, allowed, store, owner } = request;
   const startedAt = Date.now();
-  const lanes = new Lanes({ rules, owner, ...tools });
+  const lanes = new Lanes(laneOf, { rules, owner, ...tools });
   const facts = new Uint32Array(ROW_WORDS);
   statFd(store, facts, 0);
   const scan = await scanContext(context, { judge: judgeOf(rules), limits: rules, allowed, pace: tools.pace, known: newest?.known ?? null, store: facts });

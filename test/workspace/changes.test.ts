@@ -26,7 +26,7 @@ const copyAfter = async (source: string, change: () => void) => {
   const [from, to] = [openDirectory(source), openDirectory(destination)];
   const scan = await scanContext(from, { judge, limits: { maxFiles: 100, maxBytes: 1000 }, allowed: NO_ROOTS, pace });
   const options = { rules: { exclude: [], include: [] }, owner: null, signal: NEVER };
-  const lanes = new Lanes(options);
+  const lanes = new Lanes(laneOf, options);
   try {
     change();
     const leftOut = await copyEntries(scan, new Layer(to, null, pace), { lanes, known: null, maxBytes: 1000 });
