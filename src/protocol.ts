@@ -8,6 +8,7 @@ import type destroy from '../tools/destroy.ts';
 import type exec from '../tools/exec.ts';
 import type list from '../tools/list.ts';
 import type read from '../tools/read.ts';
+import type search from '../tools/search.ts';
 import type wait from '../tools/wait.ts';
 import type write from '../tools/write.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
@@ -62,6 +63,7 @@ export const SandboxExec = method<typeof exec, Streaming>('sandbox.exec');
 export const SandboxWait = method<typeof wait, Streaming>('sandbox.wait');
 export const SandboxRead = method<typeof read>('sandbox.read');
 export const SandboxWrite = method<typeof write>('sandbox.write');
+export const SandboxSearch = method<typeof search>('sandbox.search');
 export const SandboxList = method<typeof list>('sandbox.list');
 export const SandboxDestroy = method<typeof destroy>('sandbox.destroy');
 

@@ -5,7 +5,8 @@ import destroy from './destroy.ts';
 import exec from './exec.ts';
 import list from './list.ts';
 import read from './read.ts';
+import search from './search.ts';
 import wait from './wait.ts';
 import write from './write.ts';
 
-export const tools: readonly Tool[] = [create, exec, wait, read, write, list, destroy];
+export const tools: readonly Tool[] = [create, exec, wait, read, write, search, list, destroy];

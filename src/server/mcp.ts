@@ -105,11 +105,15 @@ const failure = ({ code, message, hint, retryable }: SandboxError): CallToolResu
 // What a program printed, for a model. Equal lines are folded only where output had to be cut anyway.
 const cleaned = (tool: Tool, result: object): object => {
   const fold = 'truncated' in result && result.truncated === true;
-  const fields = Object.entries(result).map(([name, value]: [string, unknown]) => [
-    name,
-    typeof value === 'string' && tool.printed.includes(name) ? cleanOutput(value, { fold }) : value,
-  ]);
+  const fields = Object.entries(result).map(([name, value]: [string, unknown]) => [name, tool.printed.includes(name) ? cleanedValue(value, fold) : value]);
   return Object.fromEntries(fields) as object;
+};
+
+const cleanedValue = (value: unknown, fold: boolean): unknown => {
+  if (typeof value === 'string') return cleanOutput(value, { fold });
+  if (Array.isArray(value)) return value.map((one) => cleanedValue(one, fold));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]: [string, unknown]) => [name, cleanedValue(part, fold)]));
 };
 
 const without = (result: object, names: readonly string[]): Record<string, unknown> =>

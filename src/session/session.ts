@@ -4,6 +4,7 @@ import { SandboxError } from '../errors.ts';
 import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
+import { searchPath, type SearchInput, type SearchResult } from '../workspace/search.ts';
 import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
 import type { Attachment, AttachInput } from './attachment.ts';
 import { Commands, WORKSPACE, type CommandsOptions } from './commands.ts';
@@ -29,6 +30,8 @@ export class Session {
   readonly #ended: Promise<Ending>;
   /** calls under way, which destroy waits for */
   readonly #calls = new Set<Promise<unknown>>();
+  /** aborted by destroy, for calls that would not end by themselves */
+  readonly #over = new AbortController();
   readonly #cancelTtl: () => void;
   #cancelIdle: () => void = () => {};
   #ending: Ending | null = null;
@@ -107,6 +110,13 @@ export class Session {
     return this.#call(() => readPath(assembly.root.door, input, { contextPath, inside: (argv) => this.#commands.look(argv, signal), signal }));
   }
 
+  /** Searches files by contents and names. Throws INVALID_PARAMS for a pattern that is none, PATH_NOT_FOUND, PATH_REFUSED, TIMED_OUT. */
+  search(input: SearchInput, signal: AbortSignal): Promise<SearchResult> {
+    const { assembly, contextPath } = this.#options;
+    const either = AbortSignal.any([signal, this.#over.signal]);
+    return this.#call(() => searchPath(assembly.root.door, input, { contextPath, signal: either }));
+  }
+
   /** Writes or edits a file. Throws PATH_REFUSED, EDIT_MISMATCH, WRITE_CONFLICT, DISK_FULL and what else writePath names. */
   write(input: WriteInput): Promise<WriteResult> {
     const { assembly, contextPath } = this.#options;
@@ -119,6 +129,7 @@ export class Session {
     this.#cancelTtl();
     this.#cancelIdle();
     this.#commands.abandon();
+    this.#over.abort(this.#gone());
     await this.#options.runtime.destroy(this.#options.key);
     await Promise.allSettled(this.#calls);
     await this.#options.assembly.dispose();

@@ -48,29 +48,45 @@ const open = (door: Fd, handle: Fd, given: string): Found => {
   return { fd: openSync(pathOf(handle), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY) };
 };
 
-// Where something lies in the tree, as the kernel says.
-const placeOf = (door: Fd, handle: Fd): ByteString => {
+/** Where something that was opened lies in the tree, as the kernel says. */
+export const placeOf = (door: Fd, handle: Fd): ByteString => {
   const top = readlinkSync(pathOf(door), 'latin1');
   const place = readlinkSync(pathOf(handle), 'latin1');
   return top !== '/' && isAtOrBelow(place, top) ? place.slice(top.length) || '/' : place;
 };
 
-/** The directory that tells who `agent` is on the host: it owns it. */
+/** Who `agent` is on the host. */
+export interface Agent {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The directory that tells: it owns it. */
 const OWNED_BY_AGENT = '/workspace';
 const READ = 4;
 const SEARCH = 1;
 
-// `agent` could give itself every right on what it owns. Elsewhere the directories above count too; where it cannot write they hold still.
+const statsAt = (door: Fd, path: ByteString): Stats => withFd(openInRoot(door, bytesOf(path), O_PATH | O_NOFOLLOW), (fd) => fstatSync(fd));
+
+/** Who `agent` is in the tree that `door` is a descriptor of. */
+export const agentOf = (door: Fd): Agent => {
+  const { uid, gid } = statsAt(door, OWNED_BY_AGENT);
+  return { uid, gid };
+};
+
+/** Whether `agent` may read a file, or list and enter a directory, whose directory it may enter. It could give itself every right on what it owns. */
+export const mayRead = (agent: Agent, stats: Stats): boolean => stats.uid === agent.uid || allows(agent, stats, stats.isDirectory() ? READ | SEARCH : READ);
+
+const allows = (agent: Agent, { uid, gid, mode }: Stats, right: number): boolean => {
+  const shift = uid === agent.uid ? 6 : gid === agent.gid ? 3 : 0;
+  return ((mode >> shift) & right) === right;
+};
+
+// The directories above count too, but for what it owns; where it cannot write they hold still.
 const isOpenToAgent = (door: Fd, place: ByteString, stats: Stats): boolean => {
-  const statsAt = (path: ByteString): Stats => withFd(openInRoot(door, bytesOf(path), O_PATH | O_NOFOLLOW), (fd) => fstatSync(fd));
-  const agent = statsAt(OWNED_BY_AGENT);
+  const agent = agentOf(door);
   if (stats.uid === agent.uid) return true;
-  const allows = ({ uid, gid, mode }: Stats, right: number): boolean => {
-    const shift = uid === agent.uid ? 6 : gid === agent.gid ? 3 : 0;
-    return ((mode >> shift) & right) === right;
-  };
-  if (!allows(stats, stats.isDirectory() ? READ | SEARCH : READ)) return false;
-  return directoriesAbove(place).every((directory) => allows(statsAt(directory), SEARCH));
+  return mayRead(agent, stats) && directoriesAbove(place).every((directory) => allows(agent, statsAt(door, directory), SEARCH));
 };
 
 const directoriesAbove = (place: ByteString): ByteString[] => {

@@ -87,8 +87,8 @@ const refusing = <T>(given: string, find: () => T): T => {
 
 const HINT_CHANGING = 'wait for what renames or locks files there, or stop it, and call again';
 
-// What a failed call means to a client; what is the server's own trouble stays as it is.
-const refusalOf = (error: unknown, given: string): unknown => {
+/** What a failed call on a path means to a client; what is the server's own trouble stays as it is. */
+export const refusalOf = (error: unknown, given: string): unknown => {
   if (error instanceof SandboxError) return error;
   const refused = (why: string, hint?: string): SandboxError =>
     new SandboxError('PATH_REFUSED', `${shownPath(given)} cannot be read: ${why}`, { cause: error, ...(hint === undefined ? {} : { hint }) });

@@ -70,6 +70,7 @@ describe('the list of tools', () => {
       sandbox_wait: [false, true, false],
       sandbox_read: [true, undefined, false],
       sandbox_write: [false, true, false],
+      sandbox_search: [true, undefined, false],
       sandbox_list: [true, undefined, false],
       sandbox_destroy: [false, true, false],
     });
@@ -114,6 +115,9 @@ describe('a result', () => {
     expect(result.structuredContent.stdout).toBe('red\n100%\n');
     expect(result.content[0].text).toContain('stdout:\nred\n100%');
     expect(JSON.stringify(result)).not.toContain('\\u001b');
+    const found = (await call('sandbox_search', { sandbox_id, pattern: 'red' })).result;
+    expect(found.structuredContent.matches).toEqual([{ path: 'src/main.py', line: 7, text: 'red' }]);
+    expect(found.content[0].text).toMatch(/^src\/main.py:7: red\n/);
   });
 
   test('has the forms that the operator chose', async () => {

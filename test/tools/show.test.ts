@@ -7,6 +7,7 @@ import { grouped } from '../../tools/format.ts';
 import { tools } from '../../tools/index.ts';
 import list from '../../tools/list.ts';
 import read from '../../tools/read.ts';
+import search from '../../tools/search.ts';
 import { createFakeSessions } from '../fixtures/fake-sessions.ts';
 
 const context = { sessions: createFakeSessions(), principal: 'me', signal: new AbortController().signal, forModel: true };
@@ -24,6 +25,7 @@ test('every tool is named after its file and describes itself for a model', () =
     'sandbox.wait',
     'sandbox.read',
     'sandbox.write',
+    'sandbox.search',
     'sandbox.list',
     'sandbox.destroy',
   ]);
@@ -105,6 +107,20 @@ describe('read tells', () => {
 
   test('the type of what is never opened', async () => {
     expect(shown(read, await run(read, { sandbox_id: 'sb_0123456789abcdefghij', path: 'pipe' }))).toBe('fifo: it exists and is not opened');
+  });
+});
+
+describe('search tells', () => {
+  const match = { path: 'a.ts', line: 7, text: 'seven' };
+
+  test.each([
+    [{ matches: [match, { ...match, path: 'b.ts' }], files: ['a.ts', 'b.ts'] }, 'a.ts:7: seven\nb.ts:7: seven\n2 matches in 2 files'],
+    [{ matches: [{ ...match, text: 'six\nseven' }], files: ['a.ts'] }, 'a.ts:7:\nsix\nseven\n--\n1 match in 1 file'],
+    [{ files: ['a.ts'] }, 'a.ts\n1 file'],
+    [{}, 'nothing found'],
+    [{ truncated: true }, 'nothing found, truncated: narrow it down with `path` or `glob`, or raise `limit` and `max_bytes`'],
+  ])('what was found and whether that is all: %j', (fields, text) => {
+    expect(shown(search, { matches: [], files: [], truncated: false, ...fields })).toBe(text);
   });
 });
 
