@@ -35,42 +35,59 @@ const piece = Buffer.allocUnsafeSlow(PIECE);
  * is a NUL byte in it: then it is no text, and what was taken of it does not count. A longer line than a piece is searched piece by piece.
  */
 export const searchLines = (fd: Fd, size: number, search: LineSearch, take: (match: Match) => boolean): boolean => {
-  const { pattern, contextLines, check } = search;
-  let line = 1;
-  let taken = 0;
+  const place = { fd, size, begin: 0, line: 1, taken: 0 };
   for (let [position, kept] = [0, 0]; position < size;) {
-    check();
+    search.check();
     const read = readSync(fd, piece, kept, Math.min(PIECE - kept, size - position), position);
     const filled = kept + read;
     if (piece.subarray(kept, filled).includes(0)) return false;
-    const begin = position - kept;
+    place.begin = position - kept;
     position += read;
     const isLast = read === 0 || position >= size;
     const end = isLast ? filled : piece.lastIndexOf(NEWLINE, filled - 1) + 1 || filled;
     const lines = piece.subarray(0, end);
-    const isCandidate = pattern.mayMatch(lines);
-    if (isCandidate || !isLast) {
-      for (let start = begin === 0 && lines.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0; start < end;) {
-        const next = lines.indexOf(NEWLINE, start);
-        const stop = next < 0 ? end : next;
-        if (isCandidate && line > taken) {
-          const text = textOf(lines.subarray(start, stop));
-          const at = pattern.indexIn(text);
-          if (at >= 0) {
-            taken = line;
-            const shown = shorten(text, at);
-            if (!take({ line, text: contextLines === 0 ? shown : around(fd, begin + start, begin + stop, size, shown, contextLines) })) return true;
-          }
-        }
-        if (next >= 0) line++;
-        start = stop + 1;
-      }
-    }
+    if (search.pattern.mayMatch(lines)) {
+      if (!searchPiece(lines, place, search, take)) return true;
+    } else if (!isLast) place.line += countLines(lines);
     if (isLast) return true;
     piece.copyWithin(0, end, filled);
     kept = filled - end;
   }
   return true;
+};
+
+interface Place {
+  readonly fd: Fd;
+  readonly size: number;
+  /** where the piece begins in the file */
+  begin: number;
+  /** number of the line there, and of the last one that was taken */
+  line: number;
+  taken: number;
+}
+
+const searchPiece = (lines: Buffer, place: Place, { pattern, contextLines }: LineSearch, take: (match: Match) => boolean): boolean => {
+  const { fd, size, begin } = place;
+  for (let start = begin === 0 && lines.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0, next; start < lines.length; start = next + 1) {
+    const newline = lines.indexOf(NEWLINE, start);
+    next = newline < 0 ? lines.length : newline;
+    const text = textOf(lines.subarray(start, next));
+    const at = place.line > place.taken ? pattern.indexIn(text) : -1;
+    if (at >= 0) {
+      place.taken = place.line;
+      const shown = shorten(text, at);
+      const match = { line: place.line, text: contextLines === 0 ? shown : around(fd, begin + start, begin + next, size, shown, contextLines) };
+      if (!take(match)) return false;
+    }
+    if (newline >= 0) place.line++;
+  }
+  return true;
+};
+
+const countLines = (lines: Buffer): number => {
+  let count = 0;
+  for (let at = lines.indexOf(NEWLINE); at >= 0; at = lines.indexOf(NEWLINE, at + 1)) count++;
+  return count;
 };
 
 // Bytes that are not UTF-8 are shown as U+FFFD; the CR of a line break is none of the line.

@@ -61,6 +61,7 @@ describe('a search of contents', () => {
     ];
     expect(search({ pattern: 'two' })).toEqual({ matches: found, files: ['b.txt', 'a/c.txt'], truncated: false });
     expect(search({ pattern: 'four' })).toEqual({ matches: [], files: [], truncated: false });
+    expect(lines({ pattern: '^two$' })).toEqual(['b.txt:3:two', 'a/c.txt:1:two']);
   });
 
   it('finds what a search of each line by itself finds', () => {
@@ -122,6 +123,7 @@ describe('a search of contents', () => {
     expect(match).toMatchObject({ path: 'wide', line: 1, text: expect.stringMatching(/^…x+needley+…$/) as string });
     expect(match!.text).toHaveLength(400);
     expect(after).toEqual({ path: 'wide', line: 2, text: 'after' });
+    expect(search({ pattern: '[xy]' }).matches.map(({ line }) => line)).toEqual([1]);
   });
 
   it('gives the lines around a match, as many as there are, each cut', () => {
