@@ -5,6 +5,7 @@
 import { ProgressType, RequestType, RequestType0 } from 'vscode-jsonrpc';
 import type create from '../tools/create.ts';
 import type destroy from '../tools/destroy.ts';
+import type diff from '../tools/diff.ts';
 import type exec from '../tools/exec.ts';
 import type list from '../tools/list.ts';
 import type read from '../tools/read.ts';
@@ -64,6 +65,7 @@ export const SandboxWait = method<typeof wait, Streaming>('sandbox.wait');
 export const SandboxRead = method<typeof read>('sandbox.read');
 export const SandboxWrite = method<typeof write>('sandbox.write');
 export const SandboxSearch = method<typeof search>('sandbox.search');
+export const SandboxDiff = method<typeof diff>('sandbox.diff');
 export const SandboxList = method<typeof list>('sandbox.list');
 export const SandboxDestroy = method<typeof destroy>('sandbox.destroy');
 

@@ -8,7 +8,7 @@ import type { Sessions } from './session/sessions.ts';
 
 /** What the tools use of the sessions. */
 export type ToolSessions = Pick<Sessions, 'policyNames' | 'defaultPolicy' | 'create' | 'list' | 'destroy'> & {
-  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'wait' | 'read' | 'write' | 'search'>;
+  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'wait' | 'read' | 'write' | 'search' | 'diff'>;
 };
 
 /** What a tool gets to act with. */

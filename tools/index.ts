@@ -2,6 +2,7 @@
 import type { Tool } from '../src/tool.ts';
 import create from './create.ts';
 import destroy from './destroy.ts';
+import diff from './diff.ts';
 import exec from './exec.ts';
 import list from './list.ts';
 import read from './read.ts';
@@ -9,4 +10,4 @@ import search from './search.ts';
 import wait from './wait.ts';
 import write from './write.ts';
 
-export const tools: readonly Tool[] = [create, exec, wait, read, write, search, list, destroy];
+export const tools: readonly Tool[] = [create, exec, wait, read, write, search, diff, list, destroy];

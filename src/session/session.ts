@@ -1,8 +1,10 @@
 /** The lease on one sandbox: what its principal may do with it, and until when. */
-import { statfsSync } from 'node:fs';
+import { closeSync, statfsSync } from 'node:fs';
 import { SandboxError } from '../errors.ts';
 import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
-import { pathOf } from '../syscall/files.ts';
+import { O_DIRECTORY, O_PATH } from '../syscall/constants.ts';
+import { openInRoot, pathOf } from '../syscall/files.ts';
+import { diffWorkspace, type DiffInput, type DiffResult } from '../workspace/diff.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
 import { searchPath, type SearchInput, type SearchResult } from '../workspace/search.ts';
 import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
@@ -36,6 +38,8 @@ export class Session {
   #cancelIdle: () => void = () => {};
   #ending: Ending | null = null;
   #isDestroyed = false;
+  /** ends what works on the files for a long time */
+  readonly #destroyed = new AbortController();
 
   constructor(options: SessionOptions) {
     const { clock, policy, runtime, key, onExpired } = options;
@@ -123,9 +127,25 @@ export class Session {
     return this.#call(async () => writePath(assembly.root.tree, input, { contextPath, owner: assembly.root.agent }));
   }
 
+  /** Tells what has changed in /workspace. Throws PATH_REFUSED, LIMIT_EXCEEDED, TIMED_OUT. */
+  diff(input: DiffInput, signal: AbortSignal): Promise<DiffResult> {
+    const { assembly, contextPath } = this.#options;
+    return this.#call(async () => {
+      const view = openInRoot(assembly.root.door, WORKSPACE, O_PATH | O_DIRECTORY);
+      try {
+        return await diffWorkspace(view, assembly.root.workspace, input, { contextPath, signal: AbortSignal.any([signal, this.#destroyed.signal]) });
+      } catch (error) {
+        throw this.#isDestroyed ? this.#gone() : error;
+      } finally {
+        closeSync(view);
+      }
+    });
+  }
+
   /** Ends the sandbox and removes everything of it. Its running commands are told as canceled. */
   async destroy(): Promise<void> {
     this.#isDestroyed = true;
+    this.#destroyed.abort();
     this.#cancelTtl();
     this.#cancelIdle();
     this.#commands.abandon();

@@ -3,7 +3,7 @@
  * with the kernel doing the resolution. What is opened is then used through `/proc/self/fd/<fd>` (`pathOf`) by node:fs.
  */
 import { closeSync } from 'node:fs';
-import { call } from './call.ts';
+import { call, hasCode } from './call.ts';
 import { AT_SYMLINK_NOFOLLOW, F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
 import { cString } from './text.ts';
 
@@ -58,6 +58,17 @@ export const setTimes = (dir: Fd, name: string | Buffer, atimeNs: bigint, mtimeN
     times.writeBigInt64LE(ns, index * 16 + 8);
   }
   call('utimensat', dir, cString(name), times, AT_SYMLINK_NOFOLLOW);
+};
+
+/** Whether what a descriptor refers to has an extended attribute of this name, one that we may see.   man 2 getxattr, man 7 xattr */
+export const hasAttribute = (fd: Fd, name: string): boolean => {
+  try {
+    call('getxattr', pathOf(fd), name, null, 0);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM')) return false;
+    throw error;
+  }
 };
 
 /** Runs `use` with a descriptor and closes it, whatever happens. */

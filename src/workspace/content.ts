@@ -181,8 +181,8 @@ const readAt = (source: Source, position: number, length: number): Buffer => {
 
 const isText = (bytes: Buffer): boolean => !bytes.includes(0) && isUtf8(bytes);
 
-// The beginning of bytes, at most so many, without the part of a character that would be cut.
-const startOf = (bytes: Buffer, most: number): Buffer => {
+/** The beginning of bytes, at most so many, without the part of a character that would be cut. */
+export const startOf = (bytes: Buffer, most: number): Buffer => {
   if (bytes.length <= most) return bytes;
   let end = most;
   while (end > 0 && most - end < 3 && isContinuation(bytes[end])) end--;

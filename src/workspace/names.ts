@@ -46,5 +46,9 @@ export const shownName = (path: ByteString): string => {
   const bytes = bytesOf(path);
   const text = bytes.toString();
   if (isUtf8(bytes) && !/^"|\p{Cc}/u.test(text)) return text;
-  return `"${path.replace(/["\\]|[^ -~]/g, (byte) => ESCAPES[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;
+  return quotedName(path);
 };
+
+/** A path quoted as git does, whatever it holds. */
+export const quotedName = (path: ByteString): string =>
+  `"${path.replace(/["\\]|[^ -~]/g, (byte) => ESCAPES[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Tool } from '../../src/tool.ts';
 import create from '../../tools/create.ts';
+import diff from '../../tools/diff.ts';
 import exec from '../../tools/exec.ts';
 import { grouped } from '../../tools/format.ts';
 import { tools } from '../../tools/index.ts';
@@ -26,6 +27,7 @@ test('every tool is named after its file and describes itself for a model', () =
     'sandbox.read',
     'sandbox.write',
     'sandbox.search',
+    'sandbox.diff',
     'sandbox.list',
     'sandbox.destroy',
   ]);
@@ -121,6 +123,28 @@ describe('search tells', () => {
     [{ truncated: true }, 'nothing found, truncated: narrow it down with `path` or `glob`, or raise `limit` and `max_bytes`'],
   ])('what was found and whether that is all: %j', (fields, text) => {
     expect(shown(search, { matches: [], files: [], truncated: false, ...fields })).toBe(text);
+  });
+});
+
+describe('diff tells', () => {
+  const result = { changes: [], total: 0, patch: null, truncated: false, digest: 'abc' };
+  const one = (change: string, rest = {}) => ({ path: `${change}.txt`, change, size: 1234, binary: false, ...rest });
+  const changes = [one('added'), one('modified', { binary: true }), one('deleted'), one('type_changed'), one('mode_changed')];
+
+  test.each([
+    [{}, 'no changes, digest abc'],
+    [{ patch: '' }, 'no changes, digest abc'],
+    [
+      { changes, total: 5 },
+      '5 changes, digest abc\nA added.txt\nM modified.txt (binary, 1 234 bytes)\nD deleted.txt\nT type_changed.txt (type)\nM mode_changed.txt (mode)',
+    ],
+    [
+      { changes: [one('added')], total: 1235, truncated: true },
+      '1 235 changes, digest abc\nA added.txt\nand 1 234 more\ntruncated: go on with `paths`, or with a larger `max_bytes`',
+    ],
+    [{ changes: [one('added')], total: 1, patch: 'diff --git …\n' }, '1 change, digest abc\nA added.txt\n\ndiff --git …\n'],
+  ])('the list, how it goes on, and the patch as it is: %j', (fields, text) => {
+    expect(shown(diff, { ...result, ...fields })).toBe(text);
   });
 });
 
