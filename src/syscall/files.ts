@@ -3,7 +3,7 @@
  * with the kernel doing the resolution. What is opened is then used through `/proc/self/fd/<fd>` (`pathOf`) by node:fs.
  */
 import { closeSync } from 'node:fs';
-import { call, hasCode } from './call.ts';
+import { call } from './call.ts';
 import { AT_SYMLINK_NOFOLLOW, F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
 import { cString } from './text.ts';
 
@@ -60,15 +60,13 @@ export const setTimes = (dir: Fd, name: string | Buffer, atimeNs: bigint, mtimeN
   call('utimensat', dir, cString(name), times, AT_SYMLINK_NOFOLLOW);
 };
 
-/** Whether what a descriptor refers to has an extended attribute of this name, one that we may see.   man 2 getxattr, man 7 xattr */
-export const hasAttribute = (fd: Fd, name: string): boolean => {
-  try {
-    call('getxattr', pathOf(fd), name, null, 0);
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM')) return false;
-    throw error;
-  }
+/** as much as the kernel ever lists, in `bytes`   man 7 xattr, XATTR_LIST_MAX */
+const attributeNames = Buffer.alloc(65_536);
+
+/** The names of the extended attributes, those that we may see, of what a descriptor refers to.   man 2 listxattr */
+export const attributesOf = (fd: Fd): readonly string[] => {
+  const length = call('listxattr', pathOf(fd), attributeNames, attributeNames.length);
+  return length === 0 ? [] : attributeNames.toString('latin1', 0, length - 1).split('\0');
 };
 
 /** Runs `use` with a descriptor and closes it, whatever happens. */

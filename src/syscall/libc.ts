@@ -20,8 +20,8 @@ const FUNCTIONS = {
   openat2: raw('openat2', 'int dirfd, const void *path, const void *how, size_t size'),
   // man 2 utimensat. SAFETY: `path` is a NUL-terminated Buffer, `times` one of 32 bytes, two timespecs that the kernel only reads.
   utimensat: wrapped('int', 'utimensat', 'int dirfd, const void *path, const void *times, int flags'),
-  // man 2 getxattr. SAFETY: two NUL-terminated strings; without a place for the value the kernel only tells its size.
-  getxattr: wrapped('int64_t', 'getxattr', 'const char *path, const char *name, void *value, size_t size'),
+  // man 2 listxattr. SAFETY: a NUL-terminated string and a Buffer of `size` bytes.
+  listxattr: wrapped('int64_t', 'listxattr', 'const char *path, void *list, size_t size'),
   // man 2 mount. SAFETY: four NUL-terminated strings, copied by the kernel.
   mount: wrapped('int', 'mount', 'const char *source, const char *target, const char *type, unsigned long flags, const char *data'),
   // man 2 umount2. SAFETY: one NUL-terminated string.

@@ -1,7 +1,8 @@
 /** Bytes as git writes them into a patch: base 85, 52 bytes a line, the first letter of a line its length. Pure.   man 5 gitformat-patch has no word of it; base85.c in git does */
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~';
-const LINE_BYTES = 52;
+/** bytes of a line */
+export const LINE_BYTES = 52;
 
 /** The lines, each with its end. */
 export const base85Lines = (bytes: Buffer): string => {

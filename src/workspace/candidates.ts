@@ -1,7 +1,7 @@
 /** Which paths of a workspace may have changed: of an overlay those that its own layer tells of, of a plain copy all. */
-import { closeSync } from 'node:fs';
 import { SandboxError } from '../errors.ts';
-import { hasAttribute } from '../syscall/files.ts';
+import { hasCode } from '../syscall/call.ts';
+import { attributesOf, type Fd } from '../syscall/files.ts';
 import type { Manifest } from './manifest.ts';
 import { joinName, splitName, type ByteString } from './names.ts';
 import type { Pace } from './pace.ts';
@@ -50,11 +50,7 @@ class Search implements Candidates {
     try {
       const pending: ByteString[] = [''];
       for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-        if (isRemade(layer, folder)) {
-          this.whole.add(folder);
-          continue;
-        }
-        for (const entry of layer.list(folder)) {
+        for (const entry of layer.list(folder, (directory) => this.#isMerged(folder, directory))) {
           if (this.#pace.due()) await this.#pace.rest();
           const path = joinName(folder, entry.name);
           if (!this.#mayHold(path)) continue;
@@ -94,6 +90,13 @@ class Search implements Candidates {
     }
   }
 
+  // Whether what a directory of the layer holds is seen together with what is below it; else all of it is compared.
+  #isMerged(folder: ByteString, directory: Fd): boolean {
+    if (folder === '' || !isRemade(directory)) return true;
+    this.whole.add(folder);
+    return false;
+  }
+
   #mayHold(path: ByteString): boolean {
     if (path.length > MAX_PATH_BYTES) this.isCut = true;
     return path.length <= MAX_PATH_BYTES && this.#selection.reaches(path);
@@ -108,14 +111,14 @@ class Search implements Candidates {
 /** Set by overlayfs on a directory of a layer that hides or renames one of a layer below: by root, and by a user in a namespace of his own. */
 const OVERWRITTEN = ['trusted.overlay.opaque', 'trusted.overlay.redirect', 'user.overlay.opaque', 'user.overlay.redirect'];
 
-// A program may set a user's attribute itself; then more is compared than needs to be.
-const isRemade = (layer: Tree, folder: ByteString): boolean => {
-  const handle = folder === '' ? null : layer.open(folder);
-  if (handle === null) return false;
+// A program may set a user's attributes itself, and more than can be listed; then more is compared than needs to be.
+const isRemade = (directory: Fd): boolean => {
   try {
-    return OVERWRITTEN.some((name) => hasAttribute(handle, name));
-  } finally {
-    closeSync(handle);
+    return attributesOf(directory).some((name) => OVERWRITTEN.includes(name));
+  } catch (error) {
+    if (hasCode(error, 'E2BIG', 'ERANGE')) return true;
+    if (hasCode(error, 'ENOTSUP', 'EOPNOTSUPP')) return false;
+    throw error;
   }
 };
 

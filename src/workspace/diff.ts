@@ -8,7 +8,6 @@ import { Originals } from './originals.ts';
 import { Pace } from './pace.ts';
 import { patchOf } from './patch.ts';
 import { selectionOf } from './selection.ts';
-import { HEAD_BYTES, isBinary } from './sight.ts';
 import type { WorkspaceSource } from './source.ts';
 import { shownSize } from './status.ts';
 import { Tree } from './tree.ts';
@@ -106,8 +105,7 @@ const listOf = async (changes: readonly Change[], originals: Originals, most: nu
 // As for git: a change is binary when either side is.
 const isBinaryChange = ({ path, before, after }: Change, originals: Originals): boolean => {
   if (after?.isBinary) return true;
-  const head = before?.type === 'file' ? originals.headOf(path, HEAD_BYTES + 1) : null;
-  return head !== null && isBinary(head);
+  return before?.type === 'file' && originals.isBinary(path);
 };
 
 const timedOut = (ms: number): SandboxError =>

@@ -1,9 +1,9 @@
 /** The patch of one file in git's form, as `git apply` takes it. Pure but for its pace; git itself is never run. */
 import { isUtf8 } from 'node:buffer';
-import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
-import { base85Lines } from './base85.ts';
+import { base85Lines, LINE_BYTES } from './base85.ts';
+import { hashOf } from './hashes.ts';
 import { hunksBetween } from './hunks.ts';
 import { quotedName, shownName, type ByteString } from './names.ts';
 import type { Pace } from './pace.ts';
@@ -17,10 +17,10 @@ export interface Side {
 /** The modes that git knows: a file, one that can be run, a link. */
 export type GitMode = '100644' | '100755' | '120000';
 
-/** The patch from one side to the other, null for a side where nothing is; `''` where git sees no difference, null where the text has too many lines. */
+/** The patch from one side to the other, null for a side where nothing is; `''` where git sees no difference, null where there are too many lines or bytes. */
 export const filePatch = async (path: ByteString, before: Side | null, after: Side | null, pace: Pace): Promise<string | null> => {
   const [old, now] = [before?.content ?? NOTHING, after?.content ?? NOTHING];
-  const body = old.equals(now) ? '' : isText(old) && isText(now) ? await textBody(path, before, after, pace) : await binaryBody(before, after);
+  const body = old.equals(now) ? '' : isText(old) && isText(now) ? await textBody(path, before, after, pace) : await binaryBody(before, after, pace);
   if (body === null) return null;
   const modes = modeLines(before, after);
   return body === '' && modes === '' ? '' : `diff --git ${named('a/', path)} ${named('b/', path)}\n${modes}${body}`;
@@ -56,12 +56,23 @@ const named = (side: 'a/' | 'b/', path: ByteString): string => {
 
 const compress = promisify(deflate);
 
+/** most compressed bytes of a file: more would not fit into any patch that is sent */
+const MOST_COMPRESSED = 512 * 1024;
+/** how many compressed bytes are written in one go; whole lines */
+const WRITTEN_AT_ONCE = 100 * LINE_BYTES;
+
 // The whole new content. git takes it only with the names that both contents would have in its store.
-const binaryBody = async (before: Side | null, after: Side | null): Promise<string> => {
+const binaryBody = async (before: Side | null, after: Side | null, pace: Pace): Promise<string | null> => {
   const content = after?.content ?? NOTHING;
-  const index = `index ${blobName(before)}..${blobName(after)}${before !== null && before.mode === after?.mode ? ` ${after.mode}` : ''}\n`;
-  return `${index}GIT binary patch\nliteral ${content.length}\n${base85Lines(await compress(content))}\n`;
+  const compressed = await compress(content);
+  if (compressed.length > MOST_COMPRESSED) return null;
+  const parts = [`index ${await blobName(before, pace)}..${await blobName(after, pace)}\nGIT binary patch\nliteral ${content.length}\n`];
+  for (let at = 0; at < compressed.length; at += WRITTEN_AT_ONCE) {
+    parts.push(base85Lines(compressed.subarray(at, at + WRITTEN_AT_ONCE)));
+    if (pace.due()) await pace.rest();
+  }
+  return `${parts.join('')}\n`;
 };
 
-const blobName = (side: Side | null): string =>
-  side === null ? '0'.repeat(40) : createHash('sha1').update(`blob ${side.content.length}\0`).update(side.content).digest('hex');
+const blobName = async (side: Side | null, pace: Pace): Promise<string> =>
+  side === null ? '0'.repeat(40) : hashOf('sha1', [Buffer.from(`blob ${side.content.length}\0`), side.content], pace);

@@ -1,7 +1,7 @@
 /** The patch that makes the workspace of what it was at first: whole files, as many as there is room for; what is left out is named in its last lines, which git passes over. */
-import { hash } from 'node:crypto';
 import type { Change } from './changes.ts';
 import { filePatch, type GitMode, type Side } from './filepatch.ts';
+import { hashOf } from './hashes.ts';
 import type { ManifestEntry } from './manifest.ts';
 import { shownName, type ByteString } from './names.ts';
 import type { Originals } from './originals.ts';
@@ -25,7 +25,7 @@ export interface Patch {
 }
 
 /** largest file that a patch is made of, in `bytes` */
-const MOST_CONTENT = 8 * 1024 * 1024;
+const MOST_CONTENT = 4 * 1024 * 1024;
 /** how many files may turn out too large for the room that is left before the rest is not tried any more */
 const MOST_MISSES = 100;
 
@@ -69,10 +69,10 @@ const changePatch = async (change: Change, { view, originals, pace }: Omit<Patch
   const [old, now] = [hasContent(before) ? before : null, hasContent(after) ? after : null];
   if (old === null && now === null) return DIRECTORY;
   if (Math.max(old?.size ?? 0, now?.size ?? 0) > MOST_CONTENT) return TOO_LARGE_EVER;
-  const then = old && { mode: gitMode(old), content: await originals.contentOf(path, old, MOST_CONTENT) };
+  const then = old && { mode: gitMode(old), content: await originals.contentOf(path, old, MOST_CONTENT, pace) };
   if (then?.content === null) return NO_ORIGINAL;
   const next = now && { mode: gitMode(now), content: await view.contentOf(path, MOST_CONTENT) };
-  if (next && (next.content === null || hash('sha256', next.content) !== now?.sha256)) return CHANGING;
+  if (next && (next.content === null || (await hashOf('sha256', [next.content], pace)) !== now?.sha256)) return CHANGING;
   const parts = await Promise.all(stepsOf(change, then as Side | null, next as Side | null).map(([from, to]) => filePatch(path, from, to, pace)));
   if (parts.includes(null)) return TOO_LARGE_EVER;
   const text = parts.join('');

@@ -22,7 +22,7 @@ const MOST_READ = 4 * 1024 ** 3;
 /** how much of a file is read at once, in `bytes` */
 export const PIECE_BYTES = 256 * 1024;
 /** how much of a file tells whether it is text, in `bytes` */
-export const HEAD_BYTES = 65_536;
+const HEAD_BYTES = 65_536;
 /** how far git looks for a NUL, in `bytes` */
 const NUL_BYTES = 8000;
 const SHA256_OF_NOTHING = hash('sha256', '');

@@ -38,11 +38,12 @@ export class Tree {
     return orNull(() => readlinkSync(bytesBelow(this.#at(folder), name), 'latin1'));
   }
 
-  /** The entries of a directory, their names one character a byte; none where there is no directory. */
-  *list(folder: ByteString): Generator<Dirent> {
+  /** The entries of a directory, their names one character a byte; none where there is no directory, and of one that is not wanted. */
+  *list(folder: ByteString, isWanted: (directory: Fd) => boolean = () => true): Generator<Dirent> {
     const fd = orNull(() => openBeneath(this.#top, folder, O_PATH | O_DIRECTORY));
     if (fd === null) return;
     try {
+      if (!isWanted(fd)) return;
       const directory = opendirSync(pathOf(fd), { encoding: 'latin1', bufferSize: NAMES_AT_ONCE });
       try {
         for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) yield entry;
@@ -73,14 +74,13 @@ export class Tree {
     }
   }
 
-  /** The first bytes of a regular file, at most so many; null for anything else. */
-  headOf(path: ByteString, most: number): Buffer | null {
+  /** Reads the beginning of a regular file into a buffer; null for nothing, and empty for anything else. */
+  headOf(path: ByteString, into: Buffer): Buffer | null {
     const handle = this.open(path);
     if (handle === null) return null;
     return withFd(handle, () => {
-      if (!fstatSync(handle).isFile()) return null;
-      const head = Buffer.allocUnsafe(most);
-      return withFd(openToRead(handle), (fd) => head.subarray(0, readSync(fd, head, 0, most, 0)));
+      if (!fstatSync(handle).isFile()) return into.subarray(0, 0);
+      return withFd(openToRead(handle), (fd) => into.subarray(0, readSync(fd, into, 0, into.length, 0)));
     });
   }
 

@@ -41,7 +41,7 @@ const names = fc.constantFrom(
   '\xff',
   'x b',
 );
-const paths = fc.array(names, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
+const paths = fc.array(names, { minLength: 1, maxLength: 2 }).map((parts) => parts.join('/'));
 const contents = fc.oneof(
   fc.constantFrom(
     '',
@@ -68,4 +68,4 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constant('link'), paths, fc.constantFrom('a', '../a', '/etc/passwd', 'no/such', '\xff')) },
 );
 
-export const operationLists: fc.Arbitrary<Operation[]> = fc.array(operations, { minLength: 1, maxLength: 14 });
+export const operationLists: fc.Arbitrary<Operation[]> = fc.array(operations, { minLength: 4, maxLength: 16 });

@@ -115,9 +115,9 @@ describe(`the diff of an overlay, as ${mode}`, () => {
     expect(changed).toBeGreaterThan(30);
   });
 
-  it('of 100 changes in 10 000 files takes no longer than 20 ms, or the three-fold of it on a loaded machine', () => {
+  it('of 100 changes in 10 000 files takes 20 ms, or twice that where others use the machine', () => {
     const { ms } = enclosed('overlaySpeed').result as { ms: number };
     console.log(`100 changes in 10 000 files: ${ms.toFixed(1)} ms`);
-    expect(ms).toBeLessThan(60);
+    expect(ms).toBeLessThan(40);
   });
 });
