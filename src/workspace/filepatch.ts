@@ -17,13 +17,18 @@ export interface Side {
 /** The modes that git knows: a file, one that can be run, a link. */
 export type GitMode = '100644' | '100755' | '120000';
 
-/** The patch from one side to the other, null for a side where nothing is; `''` where git sees no difference, null where there are too many lines or bytes. */
-export const filePatch = async (path: ByteString, before: Side | null, after: Side | null, pace: Pace): Promise<string | null> => {
+/** The patch from one side to the other, null for a side where nothing is; `''` where git sees no difference, null where it has more than `most` bytes, or a text too many lines. */
+export const filePatch = async (path: ByteString, before: Side | null, after: Side | null, most: number, pace: Pace): Promise<string | null> => {
   const [old, now] = [before?.content ?? NOTHING, after?.content ?? NOTHING];
-  const body = old.equals(now) ? '' : isText(old) && isText(now) ? await textBody(path, before, after, pace) : await binaryBody(before, after, pace);
+  const body = old.equals(now)
+    ? ''
+    : isText(old) && isText(now)
+      ? await textBody(path, before, after, most, pace)
+      : await binaryBody(before, after, most, pace);
   if (body === null) return null;
   const modes = modeLines(before, after);
-  return body === '' && modes === '' ? '' : `diff --git ${named('a/', path)} ${named('b/', path)}\n${modes}${body}`;
+  const patch = body === '' && modes === '' ? '' : `diff --git ${named('a/', path)} ${named('b/', path)}\n${modes}${body}`;
+  return Buffer.byteLength(patch) <= most ? patch : null;
 };
 
 const NOTHING = Buffer.alloc(0);
@@ -37,8 +42,8 @@ const modeLines = (before: Side | null, after: Side | null): string => {
   return before.mode === after.mode ? '' : `old mode ${before.mode}\nnew mode ${after.mode}\n`;
 };
 
-const textBody = async (path: ByteString, before: Side | null, after: Side | null, pace: Pace): Promise<string | null> => {
-  const hunks = await hunksBetween(textOf(before), textOf(after), pace);
+const textBody = async (path: ByteString, before: Side | null, after: Side | null, most: number, pace: Pace): Promise<string | null> => {
+  const hunks = await hunksBetween(textOf(before), textOf(after), most, pace);
   if (hunks === null) return null;
   return `--- ${before === null ? '/dev/null' : ended(named('a/', path))}\n+++ ${after === null ? '/dev/null' : ended(named('b/', path))}\n${hunks}`;
 };
@@ -56,16 +61,14 @@ const named = (side: 'a/' | 'b/', path: ByteString): string => {
 
 const compress = promisify(deflate);
 
-/** most compressed bytes of a file: more would not fit into any patch that is sent */
-const MOST_COMPRESSED = 512 * 1024;
 /** how many compressed bytes are written in one go; whole lines */
 const WRITTEN_AT_ONCE = 100 * LINE_BYTES;
 
 // The whole new content. git takes it only with the names that both contents would have in its store.
-const binaryBody = async (before: Side | null, after: Side | null, pace: Pace): Promise<string | null> => {
+const binaryBody = async (before: Side | null, after: Side | null, most: number, pace: Pace): Promise<string | null> => {
   const content = after?.content ?? NOTHING;
   const compressed = await compress(content);
-  if (compressed.length > MOST_COMPRESSED) return null;
+  if (compressed.length > most) return null;
   const parts = [`index ${await blobName(before, pace)}..${await blobName(after, pace)}\nGIT binary patch\nliteral ${content.length}\n`];
   for (let at = 0; at < compressed.length; at += WRITTEN_AT_ONCE) {
     parts.push(base85Lines(compressed.subarray(at, at + WRITTEN_AT_ONCE)));

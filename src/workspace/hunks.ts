@@ -7,19 +7,53 @@ const CONTEXT = 3;
 /** most lines of a text */
 const MOST_LINES = 300_000;
 
-/** The hunks that make the second text of the first, each line with its end; null when a text has too many lines to be compared. */
-export const hunksBetween = async (before: string, after: string, pace: Pace): Promise<string | null> => {
+/** The hunks that make the second text of the first, each line with its end; null when a text has too many lines to be compared, or the hunks more than `most` characters. */
+export const hunksBetween = async (before: string, after: string, most: number, pace: Pace): Promise<string | null> => {
   const [a, b] = [await linesOf(before, pace), await linesOf(after, pace)];
   if (a === null || b === null) return null;
   const numbers = new Map<string, number>();
   const edits = await editsBetween(await numbered(a, numbers, pace), await numbered(b, numbers, pace), pace);
-  const hunks: string[] = [];
+  const lines = new Lines(most, pace);
   for (const group of grouped(edits)) {
-    hunks.push(hunkOf(group, a, b));
-    if (pace.due()) await pace.rest();
+    await addHunk(lines, group, a, b);
+    if (lines.isFull) return null;
   }
-  return hunks.join('');
+  return lines.text;
 };
+
+/** The lines of hunks, as long as there is room for them. */
+class Lines {
+  readonly #lines: string[] = [];
+  readonly #pace: Pace;
+  #room: number;
+
+  constructor(room: number, pace: Pace) {
+    this.#room = room;
+    this.#pace = pace;
+  }
+
+  get isFull(): boolean {
+    return this.#room < 0;
+  }
+
+  get text(): string {
+    return this.#lines.join('');
+  }
+
+  add(line: string): void {
+    this.#room -= line.length;
+    if (this.#room >= 0) this.#lines.push(line);
+  }
+
+  /** Adds the lines of a text from one to another, each with a mark before it. */
+  async addMarked(mark: ' ' | '-' | '+', lines: readonly string[], from: number, to: number): Promise<void> {
+    for (let at = from; at < to && !this.isFull; at++) {
+      const line = lines[at]!;
+      this.add(`${mark}${line.endsWith('\n') ? line : `${line}\n\\ No newline at end of file\n`}`);
+      if (at % 500 === 0 && this.#pace.due()) await this.#pace.rest();
+    }
+  }
+}
 
 // Lines end at `\n` and nowhere else, as for git; a last one may be without.
 const linesOf = async (text: string, pace: Pace): Promise<string[] | null> => {
@@ -58,23 +92,20 @@ const grouped = (edits: readonly Edit[]): Edit[][] => {
   return groups;
 };
 
-const hunkOf = (edits: readonly Edit[], a: readonly string[], b: readonly string[]): string => {
+const addHunk = async (lines: Lines, edits: readonly Edit[], a: readonly string[], b: readonly string[]): Promise<void> => {
   const [first, last] = [edits[0]!, edits.at(-1)!];
   const lead = Math.min(CONTEXT, first.from);
   const trail = Math.min(CONTEXT, a.length - last.to);
-  const lines: string[] = [];
+  lines.add(`@@ -${rangeOf(first.from - lead, last.to + trail)} +${rangeOf(first.newFrom - lead, last.newTo + trail)} @@\n`);
   let at = first.from - lead;
   for (const { from, to, newFrom, newTo } of edits) {
-    lines.push(...marked(' ', a.slice(at, from)), ...marked('-', a.slice(from, to)), ...marked('+', b.slice(newFrom, newTo)));
+    await lines.addMarked(' ', a, at, from);
+    await lines.addMarked('-', a, from, to);
+    await lines.addMarked('+', b, newFrom, newTo);
     at = to;
   }
-  lines.push(...marked(' ', a.slice(at, at + trail)));
-  const old = rangeOf(first.from - lead, last.to + trail);
-  return `@@ -${old} +${rangeOf(first.newFrom - lead, last.newTo + trail)} @@\n${lines.join('')}`;
+  await lines.addMarked(' ', a, at, at + trail);
 };
-
-const marked = (mark: string, lines: readonly string[]): string[] =>
-  lines.map((line) => `${mark}${line.endsWith('\n') ? line : `${line}\n\\ No newline at end of file\n`}`);
 
 // An empty range is named by the line before it.
 const rangeOf = (from: number, to: number): string => `${from === to ? from : from + 1},${to - from}`;

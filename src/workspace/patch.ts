@@ -35,12 +35,15 @@ export const patchOf = async (changes: readonly Change[], { most, ...options }: 
   let room = most;
   let misses = 0;
   for (const change of changes) {
-    const made = misses > MOST_MISSES || isSurelyTooLarge(change, room) ? TOO_LARGE : await changePatch(change, options);
-    const size = typeof made === 'string' ? Buffer.byteLength(made) : 0;
-    if (typeof made === 'string' && size <= room) parts.push(made);
-    else leftOut.push({ path: change.path, ...(typeof made === 'string' ? TOO_LARGE : made) });
-    if (size > room) misses++;
-    else room -= size;
+    const isHopeless = misses > MOST_MISSES || isSurelyTooLarge(change, room);
+    const made = isHopeless ? TOO_LARGE : await changePatch(change, room, options);
+    if (typeof made === 'string') {
+      parts.push(made);
+      room -= Buffer.byteLength(made);
+    } else {
+      leftOut.push({ path: change.path, ...made });
+      if (made === TOO_LARGE && !isHopeless) misses++;
+    }
     if (options.pace.due()) await options.pace.rest();
   }
   return { text: [...parts, ...notes(leftOut)].join(''), isCut: leftOut.some(({ isCut }) => isCut) };
@@ -64,7 +67,7 @@ const DIRECTORY: Reason = { reason: 'git knows no empty directories', isCut: fal
 // Text cannot become shorter in a patch: no need to read what will not fit. Bytes are compressed.
 const isSurelyTooLarge = ({ before, after }: Change, room: number): boolean => before === null && after !== null && !after.isBinary && after.size > room;
 
-const changePatch = async (change: Change, { view, originals, pace }: Omit<PatchOptions, 'most'>): Promise<string | Reason> => {
+const changePatch = async (change: Change, room: number, { view, originals, pace }: Omit<PatchOptions, 'most'>): Promise<string | Reason> => {
   const { path, before, after } = change;
   const [old, now] = [hasContent(before) ? before : null, hasContent(after) ? after : null];
   if (old === null && now === null) return DIRECTORY;
@@ -73,9 +76,12 @@ const changePatch = async (change: Change, { view, originals, pace }: Omit<Patch
   if (then?.content === null) return NO_ORIGINAL;
   const next = now && { mode: gitMode(now), content: await view.contentOf(path, MOST_CONTENT) };
   if (next && (next.content === null || (await hashOf('sha256', [next.content], pace)) !== now?.sha256)) return CHANGING;
-  const parts = await Promise.all(stepsOf(change, then as Side | null, next as Side | null).map(([from, to]) => filePatch(path, from, to, pace)));
-  if (parts.includes(null)) return TOO_LARGE_EVER;
-  const text = parts.join('');
+  let text = '';
+  for (const [from, to] of stepsOf(change, then as Side | null, next as Side | null)) {
+    const part = await filePatch(path, from, to, room - Buffer.byteLength(text), pace);
+    if (part === null) return TOO_LARGE;
+    text += part;
+  }
   return text === '' ? { reason: `mode ${shownMode(before!.mode)} → ${shownMode(after!.mode)}, which git does not tell apart`, isCut: false } : text;
 };
 

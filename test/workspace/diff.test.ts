@@ -109,6 +109,10 @@ describe('a patch', () => {
     writeFileSync(`${copy}/crlf`, 'a\r\n');
     rmSync(`${copy}/e`, { recursive: true });
     writeFileSync(`${copy}/e`, 'now a file');
+    rmSync(`${copy}/open`);
+    symlinkSync('a', `${copy}/open`);
+    rmSync(`${copy}/link`);
+    symlinkSync('b', `${copy}/link`);
     mkdirSync(`${copy}/made`);
     chmodSync(`${copy}/b`, 0o600);
     const { patch, truncated } = await diffPlain(base, copy, { format: 'patch' });
@@ -124,12 +128,13 @@ describe('a patch', () => {
   });
 
   it('holds whole files as long as there is room, and names the others', async () => {
-    const { base, copy } = plant({});
+    const { base, copy } = plant({ gone: 'y\n'.repeat(1000) });
+    rmSync(`${copy}/gone`);
     makeTree({ a: 'x\n'.repeat(10), big: 'y\n'.repeat(1000), c: 'z\n' }, copy);
     const { patch, truncated, changes } = await diffPlain(base, copy, { format: 'patch', max_bytes: 500 });
-    expect([truncated, changes.length]).toEqual([true, 3]);
+    expect([truncated, changes.length]).toEqual([true, 4]);
     expect(patch!.match(/^diff.*$/gm)).toEqual(['diff --git a/a b/a', 'diff --git a/c b/c']);
-    expect(patch).toMatch(/# not in this patch: big \(too large for what is left of max_bytes\)\n$/);
+    for (const path of ['big', 'gone']) expect(patch).toContain(`# not in this patch: ${path} (too large for what is left of max_bytes)\n`);
     expect(gitApply(newDirectory(), patch!)).toBeNull();
   });
 
@@ -140,6 +145,13 @@ describe('a patch', () => {
     expect([changes.length < 200, total, truncated]).toEqual([true, 400, true]);
     const inside = patch!.match(/^diff/gm)!.length;
     expect(patch).toMatch(new RegExp(`\\n# not in this patch: ${400 - inside - 50} more\\n$`));
+  });
+
+  it('gives up a change of very many lines where there is no room for it', async () => {
+    const { base, copy } = plant({ a: '' });
+    writeFileSync(`${copy}/a`, '\n'.repeat(290_000));
+    const { patch } = await diffPlain(base, copy, { format: 'patch', max_bytes: 500_000 });
+    expect(patch).toBe('# not in this patch: a (too large for what is left of max_bytes)\n');
   });
 
   it('of a binary is asked for by what either side is, NULs late in a text among it', async () => {
@@ -200,7 +212,7 @@ describe('hostile trees', () => {
     symlinkSync(outside, `${copy}/e`);
     const swapper = spawn('python3', [join(import.meta.dirname, '../fixtures/swap.py'), `${copy}/d`, `${copy}/e`]);
     try {
-      await vi.waitUntil(() => lstatSync(`${copy}/d`).isSymbolicLink());
+      await vi.waitUntil(() => lstatSync(`${copy}/d`).isSymbolicLink(), { timeout: 20_000 });
       const seen = new Set<string | undefined>();
       for (let round = 0; round < 300; round++) {
         const result = await diffPlain(base, copy, { format: 'patch' });
@@ -223,7 +235,7 @@ describe('a comparison', () => {
     const controller = new AbortController();
     const running = diffPlain(base, copy, {}, { signal: controller.signal });
     setTimeout(() => controller.abort(), 5);
-    await expect(running).rejects.toMatchObject({ code: 'CANCELED' });
+    await expect(running).rejects.toMatchObject({ code: 'CANCELED', message: 'comparing the workspace was canceled' });
   });
 
   it('ends with TIMED_OUT at its time limit', async () => {
@@ -243,6 +255,21 @@ describe('a comparison', () => {
       .map((turn, index) => turn - turns[index]!)
       .toSorted((a, b) => a - b);
     expect(waits[Math.floor(waits.length * 0.9)]).toBeLessThan(15);
+  });
+
+  it('puts into a patch only what the digest is of', async () => {
+    const { base, copy, original } = plant({ a: 'text\n' });
+    writeFileSync(`${copy}/a`, 'new\n');
+    const changing = {
+      ...base,
+      // Asked for when the changes are known and the patch is to be made.
+      get layers() {
+        writeFileSync(`${copy}/a`, 'newer\n');
+        return [original];
+      },
+    };
+    const { patch, truncated } = await diffPlain(changing, copy, { format: 'patch' });
+    expect([patch, truncated]).toEqual(['# not in this patch: a (it changed meanwhile)\n', true]);
   });
 
   it('takes a layer that does not hold what its manifest says for what it is', async () => {

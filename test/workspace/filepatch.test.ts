@@ -9,7 +9,7 @@ import { linkTo, makeTree, newDirectory, type Tree } from './trees.ts';
 
 const pace = () => new Pace(new AbortController().signal);
 const side = (content: string, mode: GitMode = '100644'): Side => ({ mode, content: Buffer.from(content, 'latin1') });
-const patch = (path: string, before: Side | null, after: Side | null) => filePatch(path, before, after, pace());
+const patch = (path: string, before: Side | null, after: Side | null) => filePatch(path, before, after, 10_000_000, pace());
 
 describe('a patch', () => {
   it('says what git would say', async () => {
@@ -35,7 +35,15 @@ describe('a patch', () => {
 
   it('is refused for a text of too many lines', async () => {
     expect(await patch('f', null, side('\n'.repeat(300_001)))).toBeNull();
-    expect(await patch('f', null, side('\n'.repeat(10_000)))).not.toBeNull();
+    expect(await patch('f', null, side('\n'.repeat(299_999)))).toHaveLength(600_081);
+  });
+
+  it('is never longer than it may be, whether of text or of bytes', async () => {
+    for (const content of ['text\n'.repeat(20), '\0\xff\x80\x90']) {
+      const whole = (await patch('f', null, side(content)))!;
+      expect(await filePatch('f', null, side(content), whole.length, pace())).toBe(whole);
+      for (const most of [0, 10, whole.length - 1]) expect(await filePatch('f', null, side(content), most, pace())).toBeNull();
+    }
   });
 });
 
