@@ -42,7 +42,7 @@ describe('a patch', () => {
     for (const content of ['text\n'.repeat(20), '\0\xff\x80\x90']) {
       const whole = (await patch('f', null, side(content)))!;
       expect(await filePatch('f', null, side(content), whole.length, pace())).toBe(whole);
-      for (const most of [0, 10, whole.length - 1]) expect(await filePatch('f', null, side(content), most, pace())).toBeNull();
+      for (let most = 0; most < whole.length; most++) expect(await filePatch('f', null, side(content), most, pace())).toBeNull();
     }
   });
 });
