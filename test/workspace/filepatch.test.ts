@@ -39,7 +39,7 @@ describe('a patch', () => {
   });
 
   it('is never longer than it may be, whether of text or of bytes', async () => {
-    for (const content of ['text\n'.repeat(20), '\0\xff\x80\x90']) {
+    for (const content of ['text\n'.repeat(20), `a\n${'x'.repeat(500)}\n`, '\0\xff\x80\x90']) {
       const whole = (await patch('f', null, side(content)))!;
       expect(await filePatch('f', null, side(content), whole.length, pace())).toBe(whole);
       for (let most = 0; most < whole.length; most++) expect(await filePatch('f', null, side(content), most, pace())).toBeNull();
