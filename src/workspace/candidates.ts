@@ -82,10 +82,10 @@ class Search implements Candidates {
   // A directory comes before what it holds in a manifest, so that one look at the directory of each entry is enough.
   async readManifest(): Promise<void> {
     const inside = new Set<ByteString>(this.whole);
-    for (const [path, { type }] of this.#manifest) {
+    for (const path of this.#manifest.keys()) {
       if (this.#pace.due()) await this.#pace.rest();
       if (!inside.has(splitName(path).folder)) continue;
-      if (type === 'directory') inside.add(path);
+      if (this.#manifest.get(path)?.type === 'directory') inside.add(path);
       this.#add(path);
     }
   }

@@ -14,8 +14,8 @@ export interface ManifestEntry {
   readonly sha256: string;
 }
 
-/** Entries by their path below the context's directory, which is not among them. */
-export type Manifest = ReadonlyMap<ByteString, ManifestEntry>;
+/** Entries by their path below the context's directory, which is not among them; a directory comes before what it holds. */
+export type Manifest = Pick<ReadonlyMap<ByteString, ManifestEntry>, 'get' | 'keys'>;
 
 /** What a workspace began as: layers of files, the newest first, as overlayfs reads them, and the list of what they come to. */
 export interface Base {

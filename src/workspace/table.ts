@@ -3,10 +3,10 @@ import { createHash, hash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { hasCode } from '../syscall/call.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, ManifestEntry } from './manifest.ts';
 import type { ByteString } from './names.ts';
 import type { Pace } from './pace.ts';
-import { manifestEntryOf, ROW_WORDS } from './rows.ts';
+import { isPartKind, kindOf, manifestEntryOf, ROW_WORDS } from './rows.ts';
 
 /** What a table says about all of its rows together. */
 export interface TableHead {
@@ -75,21 +75,33 @@ const partsOf = (file: Buffer): { head: TableHead; words: Uint32Array; pathsAt: 
   return { head, words: new Uint32Array(file.buffer.slice(file.byteOffset + rowsAt, file.byteOffset + pathsAt) as ArrayBuffer), pathsAt, count };
 };
 
-/** Reads the manifest of a table without keeping the event loop to itself. Throws errors of reading; the file was written by us and is held. */
+/** how many bytes of paths are taken apart in one go */
+const PATHS_AT_ONCE = 32_768;
+
+/**
+ * Reads the manifest of a table without keeping the event loop to itself; an entry is made when it is asked for. Throws errors of reading; the file was
+ * written by us and is held.
+ */
 export const readManifest = async (path: string, pace: Pace): Promise<Manifest> => {
   const file = await readFile(path);
-  const { words, pathsAt, count } = partsOf(file);
-  const manifest = new Map<ByteString, NonNullable<ReturnType<typeof manifestEntryOf>>>();
-  let at = pathsAt;
-  for (let row = 0; row < count; row++) {
-    if (pace.due()) await pace.rest();
-    const nul = file.indexOf(0, at);
+  const { words, pathsAt } = partsOf(file);
+  const places = new Map<ByteString, number>();
+  let place = 0;
+  for (let at = pathsAt; at < file.length;) {
+    const nul = file.indexOf(0, at + PATHS_AT_ONCE);
     const end = nul < 0 ? file.length : nul;
-    const entry = manifestEntryOf(words, row * ROW_WORDS);
-    if (entry !== null) manifest.set(file.toString('latin1', at, end), entry);
+    for (const name of file.toString('latin1', at, end).split('\0')) {
+      if (isPartKind(kindOf(words, place))) places.set(name, place);
+      place += ROW_WORDS;
+    }
     at = end + 1;
+    if (pace.due()) await pace.rest();
   }
-  return manifest;
+  const get = (name: ByteString): ManifestEntry | undefined => {
+    const found = places.get(name);
+    return found === undefined ? undefined : (manifestEntryOf(words, found) ?? undefined);
+  };
+  return { get, keys: () => places.keys() };
 };
 
 /** Rows of a table by their paths. */

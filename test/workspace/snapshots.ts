@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { openDirectory, type Fd } from '../../src/syscall/files.ts';
 import { mountOverlay, unmount } from '../../src/syscall/mounts.ts';
+import type { Manifest, ManifestEntry } from '../../src/workspace/manifest.ts';
 import type { Bounds } from '../../src/workspace/store-collection.ts';
 import { materialize, openSnapshots, type Snapshot, type SnapshotStore, type TakeOptions } from '../../src/workspace/store.ts';
 import { newDirectory, NO_ROOTS, readTree } from './trees.ts';
@@ -83,8 +84,13 @@ export const mountedTree = async ({ layers }: Pick<Snapshot, 'layers'>): Promise
 /** The manifest of a snapshot, an entry a line. */
 export const listed = async (snapshot: Snapshot): Promise<Record<string, string>> =>
   Object.fromEntries(
-    [...(await snapshot.manifest())].map(([path, { type, mode, mtimeNs, size, sha256 }]) => [path, `${type} ${mode.toString(8)} ${mtimeNs} ${size} ${sha256}`]),
+    entriesOf(await snapshot.manifest()).map(([path, { type, mode, mtimeNs, size, sha256 }]) => [
+      path,
+      `${type} ${mode.toString(8)} ${mtimeNs} ${size} ${sha256}`,
+    ]),
   );
+
+const entriesOf = (manifest: Manifest): [string, ManifestEntry][] => [...manifest.keys()].map((path) => [path, manifest.get(path)!]);
 
 /** What a manifest has to say of a tree that `readTree` read. */
 export const expectedList = (tree: Record<string, string>): Record<string, string> =>
