@@ -29,6 +29,7 @@ const HEAP_MB = 256;
 
 const idle = new Map<Worker, NodeJS.Timeout>();
 const waiting = new Set<() => void>();
+/** searches that are made and those that wait */
 let busy = 0;
 
 /**
@@ -38,6 +39,7 @@ let busy = 0;
 export const seek = async (job: SearchJob, deadlineMs: number, signal: AbortSignal): Promise<SearchResult> => {
   await takeTurn(signal);
   try {
+    signal.throwIfAborted(); // it may have been aborted as its turn came
     const answer = await ask(job, deadlineMs, signal);
     signal.throwIfAborted();
     if ('result' in answer) return answer.result;
@@ -56,21 +58,25 @@ const HINT = 'search less at once: name a directory with `path`, or files with `
 const takeTurn = async (signal: AbortSignal): Promise<void> => {
   signal.throwIfAborted();
   if (busy++ < MOST_BUSY) return;
-  await new Promise<void>((resolve) => {
-    waiting.add(resolve);
-    signal.addEventListener('abort', () => waiting.delete(resolve) && resolve(), { once: true });
+  await new Promise<void>((resolve, reject) => {
+    const begin = (): void => {
+      waiting.delete(begin);
+      signal.removeEventListener('abort', leave);
+      resolve();
+    };
+    const leave = (): void => {
+      waiting.delete(begin);
+      busy--;
+      reject(signal.reason as Error);
+    };
+    waiting.add(begin);
+    signal.addEventListener('abort', leave, { once: true });
   });
-  if (!signal.aborted) return;
-  passTurn();
-  signal.throwIfAborted();
 };
 
 const passTurn = (): void => {
   busy--;
-  for (const next of waiting) {
-    waiting.delete(next);
-    return next();
-  }
+  for (const next of waiting) return next();
 };
 
 const ask = async (job: SearchJob, deadlineMs: number, signal: AbortSignal): Promise<Answer> => {

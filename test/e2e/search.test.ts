@@ -145,7 +145,11 @@ for d in range(20):
 
 /** takes seconds for each quarter of a MiB */
 const SLOW = { pattern: '[a-e].{1,400}[f-h].{1,400}[XY]', path: '/tmp/noise' };
-const NOISE = ['python3', '-c', 'import random\nopen("/tmp/noise","w").write("".join(random.choices("abcdefghij k",k=4_000_000)))'];
+const NOISE = [
+  'python3',
+  '-c',
+  'import os, random\nos.mkdir("/tmp/noise")\nopen("/tmp/noise/file","w").write("".join(random.choices("abcdefghij k",k=4_000_000)))',
+];
 
 describe(`a search that takes long, as ${mode}`, () => {
   it('ends when it is cancelled, leaves nothing open, and others answer meanwhile', async () => {

@@ -64,7 +64,7 @@ describe(`sandbox_search stays in the sandbox, as ${mode}`, () => {
 
   it('P5 while names are a directory and a link out by turns, all the time, wherever the search begins', async () => {
     await box().run(
-      `mkdir -p race/there race/deep/x/y && echo inside > race/there/marker && echo inside > race/deep/x/y/marker && ln -sfn ${host} race/away && ln -sfn ${host}/a race/deep/z`,
+      `mkdir -p race/there race/deep/x/b && echo inside > race/there/marker && echo inside > race/deep/x/b/marker && ln -sfn ${host} race/away && ln -sfn ${host}/a race/deep/z`,
     );
     const swappers = await Promise.all([
       box().begin(['python3', '-c', SWAP, 'race/there', 'race/away'], /swapping/),
