@@ -63,7 +63,7 @@ export const mountWorkspace = ({ place, target, layers, size, owner, idMap }: Ov
 const OPTIONS = ['volatile', 'index=off', 'metacopy=off', 'xino=off'];
 
 const showMapped = (layer: string, target: string, idMap: Fd): string => {
-  mkdirSync(target, { recursive: true });
+  mkdirSync(target, { recursive: true, mode: 0o700 });
   bindTree(layer, target, { readOnly: true, idMap });
   return target;
 };

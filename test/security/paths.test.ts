@@ -146,7 +146,7 @@ describe(`P8 sandbox_read ends, whatever it reads, as ${mode}`, () => {
     await box().run('mkfifo pipe /dev/shm/pipe; ln -sfn /dev/zero zero; ln -sfn pipe to-pipe');
     for (const path of ['pipe', '/dev/shm/pipe', 'to-pipe']) expect(await box().read(path)).toEqual({ type: 'fifo' });
     for (const path of ['zero', '/dev/zero', '/dev/urandom', '/dev/tty', '/dev/full']) expect(await box().read(path)).toEqual({ type: 'device' });
-    const exec_id = await box().begin('yes > /tmp/growing & echo growing; wait', /growing/);
+    const exec_id = await box().begin('yes > /tmp/growing & until [ -s /tmp/growing ]; do :; done; echo growing; wait', /growing/);
     expect(await box().read('/tmp/growing', { limit: 10 })).toMatchObject({ type: 'file', lines: 10, truncated: true });
     await box().wait(exec_id, { signal: 'KILL' });
     await box().run('rm -f /tmp/growing');
