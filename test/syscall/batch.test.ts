@@ -1,8 +1,9 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Batch } from '../../src/syscall/batch.ts';
+import { createPipe } from '../../src/syscall/pipe.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, O_CREAT, O_RDONLY, O_WRONLY } from '../../src/syscall/constants.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cellwall-batch-'));
@@ -30,6 +31,18 @@ describe('a batch', () => {
     closeSync(batch.value(opened, 'openat'));
     expect(batch.value(written, 'write')).toBe(5);
     expect(readFileSync(`${directory}/written`, 'utf8')).toBe('hello');
+  });
+
+  it('run aside blocks nobody: what it waits for can be done meanwhile', async () => {
+    const { read, write } = createPipe();
+    const batch = new Batch(8, 4096);
+    const content = batch.space(8);
+    const call = batch.add('read', read, batch.at(content), 8);
+    const running = batch.runAside();
+    writeSync(write, 'late');
+    await running;
+    expect([batch.result(call), batch.bytes.toString('latin1', content, content + 4)]).toEqual([4, 'late']);
+    for (const fd of [read, write]) closeSync(fd);
   });
 
   it('gives what failed to the next as no descriptor', () => {
