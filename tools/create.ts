@@ -29,8 +29,8 @@ export default defineTool({
   name: 'sandbox.create',
   title: 'Create a sandbox',
   description:
-    "Makes a throw-away Linux computer (a sandbox) with a private copy of a project at /workspace and returns its `sandbox_id`. Use it for all that must not touch the user's machine: tests, builds, trying changes, running code that nobody has read. " +
-    'There is no network inside and no root. Secrets (.env, keys) are left out of the copy and named in `context.skipped`. One sandbox serves any number of commands: go on with sandbox_exec and sandbox_read, end it with sandbox_destroy.',
+    "Makes a throw-away Linux computer (a sandbox) with a private copy of a project at /workspace and returns its `sandbox_id`. Use it for what must not touch the user's machine: tests, builds, code that nobody has read. " +
+    'No network, no root. Secrets (.env, keys) are left out of the copy: see `context.skipped`. One sandbox serves many commands: go on with sandbox_exec, end with sandbox_destroy.',
   effect: 'additive',
   input: z.strictObject({
     policy: z.string().exactOptional().describe('what the sandbox may do; left out: the default'),

@@ -5,8 +5,7 @@ import { sandboxId } from './schema.ts';
 export default defineTool({
   name: 'sandbox.destroy',
   title: 'Destroy a sandbox',
-  description:
-    'Ends a sandbox and all that is in it, commands and files. Nothing can be had back: read what is needed first. Use it when the work is done; doing it twice is no error.',
+  description: 'Ends a sandbox with its commands and files; nothing can be had back. Use it when the work is done; twice is no error.',
   effect: 'destructive',
   input: z.strictObject({ sandbox_id: sandboxId }),
   output: z.strictObject({ destroyed: z.literal(true) }),

@@ -3,16 +3,13 @@ import { defineTool } from '../src/tool.ts';
 import { counted } from './format.ts';
 import { sandboxId, text } from './schema.ts';
 
-/** One of five words; the schema says only that it is one, because what is listed of all tools has to be short. */
-const kind = z.string() as unknown as z.ZodType<'added' | 'modified' | 'deleted' | 'type_changed' | 'mode_changed'>;
-
 const Change = z.strictObject({
   path: z.string(),
-  change: kind,
+  change: z.enum(['added', 'modified', 'deleted', 'type_changed', 'mode_changed']),
   size: z.int(),
   binary: z.boolean(),
 });
-const Diff = z.strictObject({ changes: z.array(Change), total: z.int(), patch: z.string().nullable(), truncated: z.boolean(), digest: z.string() });
+const Diff = z.strictObject({ changes: z.array(Change), patch: z.string().nullable(), truncated: z.boolean(), digest: z.string() });
 
 export default defineTool({
   name: 'sandbox.diff',
@@ -33,9 +30,11 @@ export default defineTool({
 const LETTERS = { added: 'A', modified: 'M', deleted: 'D', type_changed: 'T', mode_changed: 'M' } as const;
 
 // The list, the patch, and how to go on where they are not whole. The patch itself names what is not in it.
-const show = ({ changes, total, patch, truncated, digest }: z.output<typeof Diff>): string => {
-  const lines = [`${total === 0 ? 'no changes' : counted(total, 'change')}, digest ${digest}`, ...changes.map(describe)];
-  if (total > changes.length) lines.push(`and ${counted(total - changes.length, 'more', 'more')}`);
+const show = ({ changes, patch, truncated, digest }: z.output<typeof Diff>): string => {
+  const lines = [
+    `${changes.length === 0 ? 'no changes' : counted(changes.length, 'change')}${truncated ? ' or more' : ''}, digest ${digest}`,
+    ...changes.map(describe),
+  ];
   if (truncated) lines.push('truncated: go on with `paths`, or with a larger `max_bytes`');
   return patch ? `${lines.join('\n')}\n\n${patch}` : lines.join('\n');
 };

@@ -7,8 +7,8 @@ export default defineTool({
   name: 'sandbox.exec',
   title: 'Run a command in a sandbox',
   description:
-    'Runs one command in a sandbox and returns exit code, stdout and stderr; a command that fails is a result, not an error. It runs as user `agent`, without network and root. Files stay for the next command, shell variables and `cd` do not: use `cwd` and `env`, or chain with `&&`. ' +
-    'A command that still runs after `wait_ms` is `running`: go on with sandbox_wait. What it leaves in the background (`server &`) keeps running. Long output is cut in the middle: all of it is in the files `stdout` and `stderr` in `output_path`, for grep and tail in a next command or for sandbox_read.',
+    'Runs one command in a sandbox and returns exit code, stdout and stderr; one that fails is a result, not an error. Files stay for the next command, shell variables and `cd` do not: use `cwd` and `env`, or chain with `&&`. ' +
+    'If it still runs after `wait_ms` it is `running`: go on with sandbox_wait. What it leaves in the background (`server &`) keeps running. Long output is cut in the middle: grep the files `stdout` and `stderr` in `output_path`.',
   effect: 'destructive',
   input: z
     .strictObject({

@@ -19,8 +19,7 @@ const Sandbox = z.strictObject({
 export default defineTool({
   name: 'sandbox.list',
   title: 'List sandboxes',
-  description:
-    'Lists your sandboxes: state, running commands, use of resources, end of life, and how many there may be. Use it to find a `sandbox_id` again, or what to destroy when there are too many.',
+  description: 'Lists your sandboxes: state, running commands, resources, end of life, and how many there may be. Use it to find a `sandbox_id` again.',
   effect: 'readOnly',
   input: z.strictObject({}),
   output: z.strictObject({ sandboxes: z.array(Sandbox), quota: z.strictObject({ used: z.int(), max: z.int() }) }),

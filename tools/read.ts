@@ -27,18 +27,18 @@ export default defineTool({
   name: 'sandbox.read',
   title: 'Read a file or directory of a sandbox',
   description:
-    'Reads a file, lists a directory or shows an image (PNG, JPEG, GIF, WebP) of a sandbox. The first line of the answer tells what it is and how much of it follows, then comes the content as it is. ' +
-    'Use it instead of `cat` and `ls`; go on in a long file with `offset`. It reads whatever a program inside could read, also the output of commands in /run/cellwall.',
+    'Reads a file, lists a directory or shows an image (PNG, JPEG, GIF, WebP). The first line tells what it is and how much follows, then comes the content. ' +
+    'Use it instead of `cat` and `ls`; go on in a long file with `offset`.',
   effect: 'readOnly',
   input: z.strictObject({
     sandbox_id: sandboxId,
-    path: text.min(1).describe("absolute, or relative to /workspace; a path below the project's own place on the user's machine means its copy"),
+    path: text.min(1).describe("absolute, or relative to /workspace; the project's own path means its copy"),
     offset: z.int().min(1).exactOptional().describe('first line of a file or entry of a directory, from 1; left out: 1'),
     limit: z.int().min(1).exactOptional().describe('how many lines or entries; left out: 400'),
     encoding: z
       .enum(['auto', 'text', 'base64'])
       .exactOptional()
-      .describe('base64 gives the bytes of any file; auto and text refuse what is binary; left out: auto, which also shows images'),
+      .describe('base64: the bytes of any file; text refuses binary; left out: auto, which also shows images'),
     max_bytes: z.int().min(1).exactOptional().describe('how much of a file to return; left out: 32000'),
   }),
   output: z.discriminatedUnion('type', [FileText, Directory, Image, Other]),

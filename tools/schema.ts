@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** The handle of a sandbox, as sandbox_create returned it. */
-export const sandboxId = z.string().describe('the `sandbox_id` that sandbox_create returned');
+export const sandboxId = z.string().describe('from sandbox_create');
 
 /** A string that can be handed to a program: without a NUL byte, which would end it there. */
 export const text = z.string().refine((value) => !value.includes('\0'), 'a string without NUL bytes');

@@ -7,12 +7,12 @@ export default defineTool({
   name: 'sandbox.wait',
   title: 'Wait for a running command',
   description:
-    'Goes on with a command that sandbox_exec answered as `running`: waits for its end, sends it input or a signal. Returns what sandbox_exec returns; stdout and stderr hold only what was not returned before. ' +
-    'Use `wait_ms: 0` to look without waiting, `stdin` to answer a prompt or drive a REPL (end lines with \\n), `signal: "INT"` for Ctrl-C, `signal: "KILL"` to end it with all that it started.',
+    'Goes on with a `running` command: waits for its end, sends it input or a signal. Returns what sandbox_exec returns, of stdout and stderr only what is new. ' +
+    'Use `wait_ms: 0` to look, `stdin` to answer a prompt or drive a REPL (end lines with \\n), `signal: "INT"` for Ctrl-C, `"KILL"` to end all that it started.',
   effect: 'destructive',
   input: z.strictObject({
     sandbox_id: sandboxId,
-    exec_id: z.string().describe('the `exec_id` that sandbox_exec returned'),
+    exec_id: z.string().describe('from sandbox_exec'),
     stdin: z.string().exactOptional().describe('text for its standard input, which `keep_stdin` or `tty` left open; left out: none'),
     close_stdin: z.boolean().exactOptional().describe('end its standard input after `stdin`; left out: it stays as it is'),
     signal: z.string().exactOptional().describe('name of a signal to send first, such as TERM or SIGINT; left out: none'),

@@ -13,8 +13,8 @@ export default defineTool({
   name: 'sandbox.write',
   title: 'Write or edit a file of a sandbox',
   description:
-    'Writes a file of a sandbox, whole (`content`) or by exact replacements (`edits`, in order). Missing directories are made; the change is atomic, and an edit that does not match changes nothing. ' +
-    'Writable are /workspace, /tmp, /home/agent and /dev/shm. Use it instead of heredocs and sed. Returns size and SHA-256.',
+    'Writes a file, whole (`content`) or by exact replacements (`edits`, in order). Missing directories are made; an edit that does not match changes nothing. ' +
+    'Use it instead of heredocs and sed. Writable: /workspace, /tmp, /home/agent, /dev/shm.',
   effect: 'destructive',
   input: z
     .strictObject({

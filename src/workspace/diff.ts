@@ -24,8 +24,6 @@ export interface DiffInput {
 
 export interface DiffResult {
   readonly changes: ListedChange[];
-  /** how many changes there are, listed or not */
-  readonly total: number;
   readonly patch: string | null;
   readonly truncated: boolean;
   readonly digest: string;
@@ -79,7 +77,7 @@ const diff = async (view: Fd, source: WorkspaceSource, input: DiffInput, selecti
     const listed = await listOf(changes, originals, most, pace);
     const patch = input.format === 'patch' ? await patchOf(changes, { view: tree, originals, most, pace }) : null;
     const truncated = isCut || listed.length < changes.length || (patch?.isCut ?? false);
-    return { changes: listed, total: changes.length, patch: patch?.text ?? null, truncated, digest };
+    return { changes: listed, patch: patch?.text ?? null, truncated, digest };
   } finally {
     originals.close();
     tree.close();
