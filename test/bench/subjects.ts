@@ -20,6 +20,8 @@ export interface SubjectOptions {
   /** temporary directory of this run, which belongs to the user of this mode */
   readonly place: string;
   readonly runsc: string;
+  /** directory that contexts may come from */
+  readonly projects: string;
 }
 
 /** Event-loop delay since the last time it was asked for, in `ms`. */
@@ -44,12 +46,12 @@ export interface Server {
 const POLL_MS = 10;
 
 /** Starts the built server with the measuring of its event loop in it, and connects the SDK's 1.x client. */
-export const startServer = async ({ root, place, runsc }: SubjectOptions): Promise<Server> => {
+export const startServer = async ({ root, place, runsc, projects }: SubjectOptions): Promise<Server> => {
   const loopFile = join(place, 'loop-delay.jsonl');
   const stateDir = join(place, 'state');
   const child = spawn(
     process.execPath,
-    [join(root, 'dist/src/main.js'), '--state-dir', stateDir, '--cache-dir', join(place, 'cache'), '--log-level', 'error'],
+    [join(root, 'dist/src/main.js'), '--state-dir', stateDir, '--cache-dir', join(place, 'cache'), '--allow-root', projects, '--log-level', 'error'],
     {
       ...identity,
       cwd: place,

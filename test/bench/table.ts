@@ -14,6 +14,16 @@ export const summarize = (series: readonly number[]): Summary => {
   return { median: at(0.5), min: sorted[0] ?? NaN, p95: at(0.95) };
 };
 
+/** A single measurement as a series. */
+export const single = (value: number): Summary => ({ median: value, min: value, p95: value });
+
+/** How long something takes, in `ms`. */
+export const timed = async (run: () => Promise<unknown>): Promise<number> => {
+  const startedAt = performance.now();
+  await run();
+  return performance.now() - startedAt;
+};
+
 /** One line of the table. */
 export interface Row {
   readonly what: string;
