@@ -66,7 +66,9 @@ const tellStory = async (config: Config, env: NodeJS.ProcessEnv, tell: Narrator,
   const transport = transportTo(config, env, project, tell);
   transport.stderr?.on('data', (chunk: Buffer) => (log.end = (log.end + String(chunk)).slice(-LOG_TAIL)));
   const client = new Client({ name: 'cellwall-demo', version: VERSION });
-  signal.addEventListener('abort', () => void transport.close(), { once: true });
+  let closing: Promise<void> | undefined; // only the first one waits for the end of the server
+  const close = (): Promise<void> => (closing ??= transport.close());
+  signal.addEventListener('abort', () => void close(), { once: true });
   const listener = await listen();
   try {
     await client.connect(transport);
@@ -80,7 +82,7 @@ const tellStory = async (config: Config, env: NodeJS.ProcessEnv, tell: Narrator,
     for (const step of STEPS) await step(stage);
   } finally {
     listener.close();
-    await client.close();
+    await (signal.aborted ? close() : client.close());
   }
 };
 
