@@ -14,7 +14,7 @@ export interface GroupUsage {
 }
 
 export interface Group {
-  /** files of the host: a process that writes `0` to each of them is in the group, and so is all that it starts from then on */
+  /** files of the host: a process of one thread that writes `0` to each of them is in the group, and so is all that it starts from then on */
   readonly entrances: readonly string[];
   /** sets the share of the processors, which start-up is not meant to wait for */
   limitCpus(): void;

@@ -37,7 +37,8 @@ const limit = ({ memory, pids }: Hierarchies, limits: GroupLimits): void => {
 };
 
 const toGroup = ({ memory, cpu, cpuacct, pids }: Hierarchies, directories: readonly string[], limits: GroupLimits): Group => ({
-  entrances: directories.map((directory) => join(directory, 'cgroup.procs')),
+  // A process of one thread that moves itself by `tasks` waits for nobody; by `cgroup.procs` it would take the lock of all processes of the machine, some 10 ms each.
+  entrances: directories.map((directory) => join(directory, 'tasks')),
   limitCpus: () => {
     writeValue(cpu, 'cpu.cfs_period_us', CPU_PERIOD_US);
     writeValue(cpu, 'cpu.cfs_quota_us', Math.round(limits.cpus * CPU_PERIOD_US));
