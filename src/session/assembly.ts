@@ -1,5 +1,6 @@
 /** Everything that a sandbox consists of, put together step by step; when a step fails, those before it are undone in reverse order. */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compile } from '../oci/compile.ts';
 import type { Policy } from '../policy/profile.ts';
@@ -56,7 +57,7 @@ export const assemble = async (options: AssemblyOptions, signal: AbortSignal): P
 const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (step: () => void | Promise<void>) => void): Promise<Omit<Assembly, 'dispose'>> => {
   const { key, policy, home, runtime, ids, context, overlayWorks } = options;
   const runDirectory = makeDirectories(options);
-  onUndo(() => rmSync(join(home.directory, key), { recursive: true, force: true }));
+  onUndo(() => rm(join(home.directory, key), { recursive: true, force: true }));
   const snapshot = context === null ? null : await takeSnapshot(context, options, signal);
   onUndo(() => snapshot?.release());
   const root = await buildRoot({ ...rootOptions(options, runDirectory), base: snapshot ?? NOTHING, overlay: snapshot !== null && (await overlayWorks()) });

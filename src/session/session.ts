@@ -150,7 +150,7 @@ export class Session {
     this.#cancelIdle();
     this.#commands.abandon();
     this.#over.abort(this.#gone());
-    await this.#options.runtime.destroy(this.#options.key);
+    await Promise.all([this.#options.runtime.destroy(this.#options.key), this.#options.assembly.root.detach()]);
     await Promise.allSettled(this.#calls);
     await this.#options.assembly.dispose();
   }

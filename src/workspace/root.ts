@@ -2,8 +2,9 @@
  * The sandbox's root as one mount tree on the host (decision 5 of the design): rootfs read-only, generated /etc, and the writable places,
  * each the same mount inside and outside. The runtime gets it as its root; files.ts reads it through its door.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
+import { close, closeSync, existsSync, mkdirSync, openSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from '../syscall/constants.ts';
 import type { Fd } from '../syscall/files.ts';
 import { bindTree, changeMount, cloneTree, mountTmpfs, unmount } from '../syscall/mounts.ts';
@@ -47,7 +48,9 @@ export interface Root {
   readonly workspace: WorkspaceSource;
   /** makes /workspace read-only, inside and for writing */
   sealWorkspace(): void;
-  /** unmounts everything; what was written is gone */
+  /** takes the tree out of the server's sight while others may still use it; may be called while the sandbox is being ended */
+  detach(): Promise<void>;
+  /** closes and unmounts everything; what was written is gone */
   dispose(): Promise<void>;
 }
 
@@ -62,7 +65,8 @@ export const buildRoot = async (options: RootOptions): Promise<Root> => {
     for (const step of STEPS) step({ ...options, root, idMap });
     return openRoot(root, options);
   } catch (error) {
-    await dispose(place, []);
+    await unmount(place);
+    rmdirSync(place);
     throw error;
   } finally {
     if (idMap !== null) closeSync(idMap);
@@ -74,6 +78,8 @@ const openRoot = (path: string, { place, agent, base, overlay }: RootOptions): R
   let tree = cloneTree(path, { readOnly: false });
   const isOverlay = overlay && base.layers.length > 0;
   const source = openSync(isOverlay ? changesIn(place) : join(path, 'workspace'), 'r');
+  let detached: Promise<void> | undefined;
+  const detach = (): Promise<void> => (detached ??= unmount(place));
   return {
     path,
     door,
@@ -88,7 +94,11 @@ const openRoot = (path: string, { place, agent, base, overlay }: RootOptions): R
       closeSync(tree);
       tree = sealed;
     },
-    dispose: () => dispose(place, [door, tree, source]),
+    detach,
+    dispose: async () => {
+      await Promise.all([detach(), ...[door, tree, source].map((fd) => closeAside(fd))]);
+      rmdirSync(place);
+    },
   };
 };
 
@@ -167,8 +177,5 @@ const showBinds: Step = ({ root, binds }) => {
 /** The order is the design: what is below a mount is mounted after it. */
 const STEPS: readonly Step[] = [makeDirectories, linkContext, closeSkeleton, showReadOnly, mountWritable, showBinds];
 
-const dispose = async (place: string, descriptors: readonly Fd[]): Promise<void> => {
-  for (const fd of descriptors) closeSync(fd);
-  await unmount(place);
-  rmdirSync(place);
-};
+// The last descriptor of a tree takes its mounts with it, for which the kernel waits: not in this thread.
+const closeAside = promisify(close);
