@@ -1,6 +1,7 @@
 /** Looks at the host, so that a test can say "as before": processes, mounts, state, cgroups. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type { Home } from './home.ts';
 
 export interface HostLook {
@@ -63,6 +64,12 @@ export const holdingsOf = (server: { readonly pid: number }): { processes: reado
   processes: processesOf(server).flatMap(({ commandLine, state }) => (state === 'Z' ? ['not reaped'] : commandLine === '' ? [] : [commandLine])),
   mounts: mountsOf(server.pid),
   descriptors: process.getuid!() === 0 ? readdirSync(`/proc/${server.pid}/fd`).length : -1,
+});
+
+/** The same or fewer descriptors: a thread that has nothing to do any more takes its own with it. */
+export const atMost = <T extends { readonly descriptors: number }>(holdings: T): T => ({
+  ...holdings,
+  descriptors: expect.toSatisfy((count: number) => count <= holdings.descriptors, `at most ${holdings.descriptors}`) as number,
 });
 
 /** The mount points that a process sees, in the order of mounting. Empty when it is gone.   man 5 proc, mountinfo */
