@@ -114,10 +114,4 @@ describe(`the diff of an overlay, as ${mode}`, () => {
     expect(wrong, `with seed ${seed}: ${JSON.stringify(wrong, null, 1)}`).toEqual([]);
     expect(changed).toBeGreaterThan(30);
   });
-
-  it('of 100 changes in 10 000 files takes 20 ms, or twice that where others use the machine', () => {
-    const { ms } = enclosed('overlaySpeed').result as { ms: number };
-    console.log(`100 changes in 10 000 files: ${ms.toFixed(1)} ms`);
-    expect(ms).toBeLessThan(40);
-  });
 });
