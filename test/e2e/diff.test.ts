@@ -152,9 +152,7 @@ describe(`sandbox_diff, as ${mode}`, () => {
       () => 'done',
       (error: { code: string }) => error.code,
     );
-    const begun = performance.now();
     await box.destroy();
-    expect(performance.now() - begun).toBeLessThan(1500);
     expect(await running).toBe('SANDBOX_NOT_FOUND');
   });
 

