@@ -6,6 +6,9 @@ import { makeDirectory } from '../e2e/harness/home.ts';
 import { installation } from '../e2e/harness/installation.ts';
 import { identity } from '../e2e/harness/mode.ts';
 
+/** What hangs is a failure: nothing else could end this test. */
+const MOST_MS = 120_000;
+
 export interface Run {
   readonly directory: string;
   /** what the scenario returned */
@@ -30,6 +33,14 @@ export const runFixture = (
   { stdin = '', env = {} }: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): { status: number | null; stdout: string; stderr: string } => {
   const { node, root } = installation();
-  const options = { ...identity, cwd: '/', env: { PATH: process.env['PATH'] ?? '', ...env }, input: stdin, encoding: 'utf8' } as const;
+  const options = {
+    ...identity,
+    cwd: '/',
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    input: stdin,
+    encoding: 'utf8',
+    timeout: MOST_MS,
+    killSignal: 'SIGKILL',
+  } as const;
   return spawnSync(node, [join(root, 'test/fixtures', name), ...args], options);
 };
