@@ -87,7 +87,7 @@ export const namesIn = (path: string): string[] => Object.entries(readTree(path)
 
 /** Sets a mode, if any, and a time in `ns`; the path one character a byte. */
 export const stamp = (path: string, mode: number | null, timeNs: bigint): void => {
-  if (mode !== null) chmodSync(path, mode);
+  if (mode !== null) chmodSync(Buffer.from(path, 'latin1'), mode);
   withFd(openDirectory('/'), (top) => setTimes(top, Buffer.from(path.slice(1), 'latin1'), timeNs, timeNs));
 };
 
