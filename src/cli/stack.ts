@@ -72,7 +72,7 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
     runtimes,
     outputs,
     snapshots: openSnapshots(store),
-    overlayWorks: createOverlayTrial(home.mounts, store),
+    overlayTrial: createOverlayTrial(home.mounts, store),
     clock: systemClock,
     ownIds: uid === 0,
   });

@@ -12,9 +12,13 @@ export interface Excess {
 /** The first field in which `policy` grants more than `floor`; undefined when it grants nowhere more. */
 export const excessOf = (policy: Policy, floor: Floor): Excess | undefined => EXCESSES.flatMap((excess) => excess(policy, floor)).at(0);
 
-/** `policy` with what the floor asks of every context: to verify it, and what it leaves out; those lines come last, where .gitignore lets them win. */
+/**
+ * `policy` with what the floor asks of every context: to verify it, how it lies in the workspace, and what it leaves out; those lines come last, where
+ * .gitignore lets them win.
+ */
 export const withFloor = (policy: Policy, floor: Floor): Policy => ({
   ...policy,
+  workspace: policy.workspace.layout === 'auto' ? { ...policy.workspace, layout: floor.workspace?.layout ?? 'auto' } : policy.workspace,
   context: {
     ...policy.context,
     exclude: [...policy.context.exclude, ...(floor.context?.exclude ?? [])],
@@ -30,6 +34,7 @@ const EXCESSES: readonly ((policy: Policy, floor: Floor) => Excess[])[] = [
   ({ rootfs }, floor) => outside('rootfs.toolchains', pathsOf(rootfs.toolchains), floor.rootfs?.toolchains && pathsOf(floor.rootfs.toolchains), isWithin),
   ({ binds }, floor) => bindExcesses(binds, floor.binds),
   ({ workspace }, floor) => unless(floor.workspace?.mode !== 'read-only' || workspace.mode === 'read-only', 'workspace.mode', workspace.mode, 'read-only'),
+  ({ workspace }, floor) => layoutExcess(workspace.layout, floor.workspace?.layout ?? 'auto'),
   ({ context }, floor) => outside('context.include', context.include, floor.context?.include, isSame),
   ({ context }, floor) => above('context', context, floor.context, ['max_files', 'max_mb']),
   ({ limits }, floor) => above('limits', limits, floor.limits, ['memory_mb', 'cpus', 'pids', 'disk_mb', 'tmp_mb', 'home_mb', 'shm_mb']),
@@ -39,6 +44,10 @@ const EXCESSES: readonly ((policy: Policy, floor: Floor) => Excess[])[] = [
 ];
 
 const unless = (holds: boolean, field: string, asked: unknown, allowed: unknown): Excess[] => (holds ? [] : [{ field, asked, allowed }]);
+
+// Neither is more than the other: what the floor names is what there is.
+const layoutExcess = (asked: Policy['workspace']['layout'], allowed: Policy['workspace']['layout']): Excess[] =>
+  unless(asked === 'auto' || allowed === 'auto' || asked === allowed, 'workspace.layout', asked, allowed);
 
 const above = <Field extends string>(
   section: string,

@@ -58,6 +58,7 @@ const NOTHING_GRANTED: Fields = {
   runtime: { platform: 'systrap' },
   rootfs: { toolchains: [] },
   binds: [],
+  workspace: { layout: 'auto' },
   context: { exclude: [], include: [], verify: false },
   env: { vars: {}, why: 'The policy sets no variable.' },
   nested_namespaces: { allow: false, why: 'The policy does not grant it.' },

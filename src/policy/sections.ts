@@ -88,6 +88,11 @@ export const workspace = z.strictObject({
   mode: z
     .enum(['copy', 'read-only'], 'expected "copy" or "read-only"')
     .describe(`What /workspace is: with copy the sandbox's own copy of the context, with read-only one that nothing inside can write. ${LEFT_OUT}`),
+  layout: z
+    .enum(['auto', 'overlay', 'plain'], 'expected "auto", "overlay" or "plain"')
+    .describe(
+      'How a context gets there: with overlay the stored copy that all sandboxes share lies below what this one changes, where that does not work the create fails; with plain each sandbox has a whole copy of its own, which counts as `disk_mb`; with auto an overlay where it works, else plain with a warning. Left out: as in the policy that `extends` names; without `extends` auto.',
+    ),
   why,
 });
 

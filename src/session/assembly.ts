@@ -7,7 +7,9 @@ import type { Policy } from '../policy/profile.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { INIT_NAME } from '../runtime/runtime.ts';
 import type { ContextCopy } from '../workspace/context.ts';
+import { chooseLayout, EMPTY_LAYOUT } from '../workspace/layout.ts';
 import { NOTHING } from '../workspace/manifest.ts';
+import type { OverlayTrial } from '../workspace/overlay-trial.ts';
 import { buildRoot, type Root } from '../workspace/root.ts';
 import type { AllowedRoots, OpenedContext } from '../workspace/roots.ts';
 import { materialize, type Snapshot, type SnapshotStore } from '../workspace/store.ts';
@@ -28,8 +30,7 @@ export interface AssemblyOptions {
   readonly context: OpenedContext | null;
   readonly allowed: AllowedRoots;
   readonly snapshots: SnapshotStore;
-  /** whether a workspace can be an overlay of a snapshot here */
-  readonly overlayWorks: () => Promise<boolean>;
+  readonly overlayTrial: OverlayTrial;
 }
 
 export interface Assembly {
@@ -37,6 +38,8 @@ export interface Assembly {
   /** host directory that is /run/cellwall inside */
   readonly runDirectory: string;
   readonly copy: ContextCopy | null;
+  /** about the workspace */
+  readonly warnings: readonly string[];
   dispose(): Promise<void>;
 }
 
@@ -55,12 +58,13 @@ export const assemble = async (options: AssemblyOptions, signal: AbortSignal): P
 };
 
 const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (step: () => void | Promise<void>) => void): Promise<Omit<Assembly, 'dispose'>> => {
-  const { key, policy, home, runtime, ids, context, overlayWorks } = options;
+  const { key, policy, home, runtime, ids, context, overlayTrial } = options;
   const runDirectory = makeDirectories(options);
   onUndo(() => rm(join(home.directory, key), { recursive: true, force: true }));
   const snapshot = context === null ? null : await takeSnapshot(context, options, signal);
   onUndo(() => snapshot?.release());
-  const root = await buildRoot({ ...rootOptions(options, runDirectory), base: snapshot ?? NOTHING, overlay: snapshot !== null && (await overlayWorks()) });
+  const layout = snapshot === null ? EMPTY_LAYOUT : await chooseLayout(policy.workspace.layout, overlayTrial);
+  const root = await buildRoot({ ...rootOptions(options, runDirectory), base: snapshot ?? NOTHING, overlay: layout.kind === 'overlay' });
   onUndo(() => root.dispose());
   if (root.workspace.kind === 'plain') await materialize(root.workspace.base, root.workspace.root, root.agent, signal);
   if (policy.workspace.mode === 'read-only') root.sealWorkspace();
@@ -73,7 +77,7 @@ const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (ste
   );
   onUndo(() => runtime.destroy(key));
   forget();
-  return { root, runDirectory, copy: snapshot && snapshot.facts };
+  return { root, runDirectory, copy: snapshot && snapshot.facts, warnings: layout.warnings };
 };
 
 // What the program inside may know of itself, so that it can see why it was refused something.

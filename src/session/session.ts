@@ -72,7 +72,7 @@ export class Session {
       },
       limits: { memory_mb, cpus, pids, disk_mb },
       expires_at: this.#expiresAt,
-      warnings: [...warnings, ...runtime.weaknesses, ...(copy?.warnings ?? [])],
+      warnings: [...warnings, ...runtime.weaknesses, ...assembly.warnings, ...(copy?.warnings ?? [])],
     };
   }
 

@@ -6,6 +6,7 @@ import type { Policies } from '../policy/load.ts';
 import type { Policy } from '../policy/profile.ts';
 import { tighten } from '../policy/resolve.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { OverlayTrial } from '../workspace/overlay-trial.ts';
 import { openContext, type AllowedRoots, type OpenedContext } from '../workspace/roots.ts';
 import type { SnapshotStore } from '../workspace/store.ts';
 import { assemble } from './assembly.ts';
@@ -34,8 +35,7 @@ export interface SessionsOptions {
   readonly runtimes: { get(name: string): Promise<Runtime> };
   readonly outputs: Outputs;
   readonly snapshots: SnapshotStore;
-  /** whether a workspace can be an overlay of a snapshot here */
-  readonly overlayWorks: () => Promise<boolean>;
+  readonly overlayTrial: OverlayTrial;
   readonly clock: Clock;
   /** whether each sandbox gets ids of the host for itself, which root can give */
   readonly ownIds: boolean;
@@ -136,13 +136,13 @@ export class Sessions {
   }
 
   async #assemble(sandboxId: string, input: CreateInput, policy: Policy, runtime: Runtime, ids: HostIds | null, signal: AbortSignal): Promise<Session> {
-    const { contexts, home, outputs, snapshots, overlayWorks, clock } = this.#options;
+    const { contexts, home, outputs, snapshots, overlayTrial, clock } = this.#options;
     const { default: ownContext, allowed } = await contexts();
     const context = openNamed(input.context ?? ownContext, allowed);
     try {
       const key = newSandboxKey();
       const env = input.env ?? {};
-      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed, snapshots, overlayWorks }, signal);
+      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed, snapshots, overlayTrial }, signal);
       return new Session({
         sandboxId,
         key,

@@ -3,26 +3,41 @@ import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, readdirSyn
 import { closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { log } from '../log.ts';
+import { SyscallError } from '../syscall/call.ts';
 import { mountTmpfs, unmount } from '../syscall/mounts.ts';
-import { idMapTo, mountWorkspace } from './overlay.ts';
+import { idMapTo, mountWorkspace, type MountUpper } from './overlay.ts';
 import { storedAs } from './store-owner.ts';
 import { makeStore, replaceFile, TRIAL } from './store-place.ts';
 
-/** Says whether workspaces can be overlays of what the store holds. The answer is found at the first question, and logged when it is no. */
-export const createOverlayTrial = (mounts: string, store: string): (() => Promise<boolean>) => {
-  let answer: Promise<boolean> | undefined;
+export interface TrialResult {
+  /** why workspaces cannot be overlays of what the store holds, without a path of the host; null: they can */
+  readonly flaw: string | null;
+  /** whether a directory of a layer below can be renamed as it is */
+  readonly renamesFolders: boolean;
+}
+
+export type OverlayTrial = () => Promise<TrialResult>;
+
+/** The answer is found at the first question, and logged when it is no. */
+export const createOverlayTrial = (mounts: string, store: string, mountUpper?: MountUpper): OverlayTrial => {
+  let answer: Promise<TrialResult> | undefined;
   return () =>
-    (answer ??= tryOverlay(join(mounts, TRIAL), store).then(
-      () => true,
+    (answer ??= tryOverlay(join(mounts, TRIAL), store, mountUpper).then(
+      (renamesFolders) => ({ flaw: null, renamesFolders }),
       (error: unknown) => {
-        log.warn({ err: error }, 'an overlay does not work here: each workspace is a copy of the whole snapshot');
-        return false;
+        log.warn({ err: error }, 'an overlay does not work here');
+        return { flaw: flawOf(error), renamesFolders: false };
       },
     ));
 };
 
-/** Mounts an overlay below `place`, which must not be there, and does what programs do. Throws what goes wrong; nothing is left. */
-export const tryOverlay = async (place: string, store: string): Promise<void> => {
+const flawOf = (error: unknown): string => (error instanceof TrialError || error instanceof SyscallError ? error.message : 'the log of the server says why');
+
+/**
+ * Mounts an overlay below `place`, which must not be there, and does what programs do. Throws what goes wrong; nothing is left.
+ * Resolves with whether it renames directories from below.
+ */
+export const tryOverlay = async (place: string, store: string, mountUpper?: MountUpper): Promise<boolean> => {
   const owner = storedAs() === null ? { uid: process.geteuid!(), gid: process.getegid!() } : { uid: TRIAL_ID, gid: TRIAL_ID };
   const idMap = await idMapTo(owner.uid);
   mkdirSync(place, { mode: 0o700 });
@@ -30,9 +45,10 @@ export const tryOverlay = async (place: string, store: string): Promise<void> =>
     mountTmpfs(place, { sizeMb: 1, inodes: 64, mode: 0o700 });
     const target = join(place, 'target');
     mkdirSync(target);
-    mountWorkspace({ place, target, layers: [makeLayer(store)], size: { sizeMb: 1, inodes: 256 }, owner, idMap });
-    for (const [claim, holds] of Object.entries(CLAIMS)) demand(claim, holds(target, owner.uid));
-    if (idMap !== null) demand(MOVES, renameFolder(target));
+    mountWorkspace({ place, target, layers: [makeLayer(store)], size: { sizeMb: 1, inodes: 256 }, owner, idMap, mountUpper });
+    for (const [claim, holds] of Object.entries(CLAIMS)) demand(claim, () => holds(target, owner.uid));
+    if (idMap !== null) demand(MOVES, () => renameFolder(target));
+    return idMap !== null;
   } finally {
     if (idMap !== null) closeSync(idMap);
     await unmount(place);
@@ -43,8 +59,17 @@ export const tryOverlay = async (place: string, store: string): Promise<void> =>
 /** an id of the host that is nobody's */
 const TRIAL_ID = 0x7000_0001;
 
-const demand = (claim: string, holds: boolean): void => {
-  if (!holds) throw new Error(`what does not hold on an overlay here: ${claim}`);
+class TrialError extends Error {}
+
+const demand = (claim: string, holds: () => boolean): void => {
+  let code = '';
+  try {
+    if (holds()) return;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    code = ` (${String(error.code)})`; // the message of node:fs names paths
+  }
+  throw new TrialError(`what does not hold: ${claim}${code}`);
 };
 
 // The same for all servers, and never changed.

@@ -18,7 +18,12 @@ export interface OverlayPlace {
   readonly owner: { readonly uid: number; readonly gid: number };
   /** what shows the layers' files as the owner's; null where they are his already */
   readonly idMap: Fd | null;
+  /** left out: a tmpfs */
+  readonly mountUpper?: MountUpper | undefined;
 }
+
+/** Mounts what holds a sandbox's changes. */
+export type MountUpper = typeof mountTmpfs;
 
 /** The directory that holds what has changed in a workspace. */
 export const changesIn = (place: string): string => join(place, CHANGES, 'upper');
@@ -33,11 +38,11 @@ export const idMapTo = async (uid: number): Promise<Fd | null> => {
 };
 
 /** Mounts the overlay. Throws SyscallError; what was mounted below `place` goes with it. */
-export const mountWorkspace = ({ place, target, layers, size, owner, idMap }: OverlayPlace): void => {
+export const mountWorkspace = ({ place, target, layers, size, owner, idMap, mountUpper = mountTmpfs }: OverlayPlace): void => {
   const upper = changesIn(place);
   const work = join(dirname(upper), 'work');
   mkdirSync(dirname(upper), { mode: 0o700 });
-  mountTmpfs(dirname(upper), { ...size, mode: 0o700 });
+  mountUpper(dirname(upper), { ...size, mode: 0o700 });
   for (const path of [upper, work]) mkdirSync(path, { mode: 0o755 });
   chownSync(upper, owner.uid, owner.gid);
   // Named by descriptors: a mount's options have room for no more than a page.

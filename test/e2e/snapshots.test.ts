@@ -3,11 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { call } from '../../src/syscall/call.ts';
-import { MNT_DETACH } from '../../src/syscall/constants.ts';
-import { mountTmpfs } from '../../src/syscall/mounts.ts';
-import { give } from '../requirements.ts';
+import { describe, expect, it } from 'vitest';
 import { createBox, type Box } from './harness/box.ts';
 import { runCellwall } from './harness/command.ts';
 import { makeDirectory, makeHome, type Home } from './harness/home.ts';
@@ -169,43 +165,10 @@ describe(`a context, as ${mode}`, () => {
   });
 
   const isTaking = (home: Home): boolean => readdirSync(storeOf(home), { recursive: true, encoding: 'utf8' }).some((name) => /\/\.new-[^/]*$/.test(name));
-
-  it('is copied as a whole where an overlay does not work, and holds what an overlay would', async ({ skip }) => {
-    if (process.getuid!() !== 0) give('only root mounts', 'a store on an overlay of an overlay', skip);
-    const [context, home] = [makeProject(), makeHome()];
-    mountDeep(storeOf(home));
-    const server = await start(context, home);
-    const box = await createBox(server, {});
-    expect(await treeIn(box)).toBe(treeOf(context));
-    expect(server.stderr()).toContain('an overlay does not work here');
-    expect(await box.run('echo x >> src/a; rm -rf lib; mv src/deep moved; cat src/a moved/b; stat -c %U:%G README')).toBe(
-      'src/a\nx\nsrc/deep/b\nagent:agent\n',
-    );
-    rmSync(join(context, 'lib'), { recursive: true }); // such a store takes no whiteouts
-    expect(await treeIn(await createBox(server, {}))).toBe(treeOf(context));
-  });
 });
 
 const gc = async (home: Home, ...args: readonly string[]): Promise<string> => {
   const { code, stdout, stderr } = await runCellwall(['gc', ...args], { home });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return String(stdout);
-};
-
-/** Mounts an overlay of an overlay: the kernel takes no third one above. */
-const mountDeep = (place: string): void => {
-  const parts = makeDirectory('deep');
-  mountTmpfs(parts, { sizeMb: 64, inodes: 10_000, mode: 0o755 });
-  onTestFinished(() => void call('umount2', parts, MNT_DETACH));
-  for (const name of ['lower', 'upper1', 'work1', 'middle', 'upper2', 'work2']) mkdirSync(join(parts, name));
-  const mount = (lower: string, number: number, at: string): void => {
-    const data = `lowerdir=${join(parts, lower)},upperdir=${join(parts, `upper${number}`)},workdir=${join(parts, `work${number}`)}`;
-    call('mount', 'overlay', at, 'overlay', 0, data);
-    onTestFinished(() => void call('umount2', at, MNT_DETACH));
-  };
-  mount('lower', 1, join(parts, 'middle'));
-  mkdirSync(place, { recursive: true });
-  mount('middle', 2, place);
-  chownSync(place, user.uid, user.gid);
-  execFileSync('chmod', ['700', place]);
 };

@@ -15,12 +15,14 @@ import { createBox, destroyAll, type Box } from './harness/box.ts';
 import { makeDirectory } from './harness/home.ts';
 import { mode, user } from './harness/mode.ts';
 import { shareServer } from './harness/server.ts';
+import { sections, sharePolicies } from './harness/trusted.ts';
 
 let top: string;
 beforeAll(() => {
   top = makeDirectory('projects');
 });
-const server = shareServer(() => ({ args: ['--allow-root', top] }));
+const policies = sharePolicies({ plain: sections({ workspace: { layout: 'plain' } }) });
+const server = shareServer(() => ({ args: ['--allow-root', top, '--policies', policies()] }));
 afterEach(() => destroyAll(server()));
 
 /** A sandbox of a new project. */
@@ -60,6 +62,8 @@ const makeRepository = (project: string): void => {
   run('checkout', '-q', 'main');
 };
 
+const IN_SRC = 'deep\nmain.c\nmore.c\n';
+
 const changes = async ({ id }: Box): Promise<Record<string, string>> => {
   const found = (await server().call('sandbox_diff', { sandbox_id: id }))['changes'] as { path: string; change: string }[];
   return Object.fromEntries(found.map(({ path, change }) => [path, change]));
@@ -83,16 +87,24 @@ describe(`work in a copy of a project, as ${mode}`, () => {
     expect(gitOf(box.project)('status', '--porcelain'), 'on the host').toBe('');
   });
 
-  itWith(['git'], 'a directory that comes from the context is moved by mv, and by git where the kernel renames it', async () => {
-    const box = await open(makeRepository);
-    await box.run('mv src/deep src/flat; mv src lib; git add -A');
-    expect(await box.run('git status --porcelain')).toBe('R  src/deep/x.c -> lib/flat/x.c\nR  src/main.c -> lib/main.c\nR  src/more.c -> lib/more.c\n');
-    await box.run('git mv lib again; mkdir made; touch made/file; git add made; git mv made moved');
-    const other = await open(makeRepository);
-    const moved = await other.exec('git mv src lib && ls lib');
-    if (mode === 'root') expect(moved.stdout).toBe('deep\nmain.c\nmore.c\n');
-    else expect(moved.stderr).toContain('Invalid cross-device link');
-  });
+  itWith(
+    ['git'],
+    'a directory that comes from the context is moved by mv, and by git where the kernel renames it or the workspace is a plain copy',
+    async () => {
+      const box = await open(makeRepository);
+      await box.run('mv src/deep src/flat; mv src lib; git add -A');
+      expect(await box.run('git status --porcelain')).toBe('R  src/deep/x.c -> lib/flat/x.c\nR  src/main.c -> lib/main.c\nR  src/more.c -> lib/more.c\n');
+      await box.run('git mv lib again; mkdir made; touch made/file; git add made; git mv made moved');
+      const other = await open(makeRepository);
+      const moved = await other.exec('git mv src lib && ls lib');
+      const said = (other.created['warnings'] as string[]).filter((text) => text.includes('git mv'));
+      if (mode === 'root') expect([moved.stdout, said]).toEqual([IN_SRC, []]);
+      else expect([moved.stderr, said]).toEqual([expect.stringContaining('Invalid cross-device link'), [expect.stringContaining('workspace.layout')]]);
+      const plain = await createBox(server(), { context: other.project, policy: 'plain' });
+      expect(await plain.run('git mv src lib; ls lib')).toBe(IN_SRC);
+      expect((await changes(plain))['lib/deep/x.c']).toBe('added');
+    },
+  );
 
   itWith(['make'], 'make builds nothing of what is built, and anew what has changed', async () => {
     const box = await open((project) => {
@@ -230,7 +242,7 @@ const serveOnePackage = async (place: string): Promise<string> => {
       JSON.stringify({ name, 'dist-tags': { latest: version }, versions: { [version]: { name, version, dist: { tarball, integrity } } } }),
     );
   });
-  onTestFinished(() => void registry.close().closeAllConnections());
+  onTestFinished(() => registry.close().closeAllConnections());
   await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${(registry.address() as AddressInfo).port}/`;
 };

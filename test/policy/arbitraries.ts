@@ -23,7 +23,7 @@ const sections = {
     maxLength: 3,
     selector: ({ destination }) => destination,
   }),
-  workspace: fc.record({ mode: fc.constantFrom('copy', 'read-only'), why }),
+  workspace: fc.record({ mode: fc.constantFrom('copy', 'read-only'), layout: fc.constantFrom('auto', 'overlay', 'plain'), why }),
   context: fc.record({
     exclude: fc.array(fc.constantFrom('*.sql', 'dist/', '!keep.sql'), { maxLength: 3 }),
     include: fc.array(fc.constantFrom('.env', 'config/id_rsa'), { maxLength: 2 }),
