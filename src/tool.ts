@@ -20,7 +20,7 @@ export interface ToolContext {
   readonly signal: AbortSignal;
   /** whether a model reads the answer, not a program */
   readonly forModel: boolean;
-  /** takes the output of a command as it comes, where the client asked for that */
+  /** takes the output of a command as it comes, and words on stderr of how far other work has come, where the client asked for that */
   readonly onOutput?: ((stream: 'stdout' | 'stderr', bytes: Buffer) => void | Promise<void>) | undefined;
 }
 

@@ -58,9 +58,11 @@ export default defineTool({
   output: Created,
   advertise: ({ policyNames, defaultPolicy }) => ({ policy: { enum: [...policyNames], default: defaultPolicy } }),
   show: (result) => show(result),
-  run: (input, { sessions, principal, signal }) => sessions.create(input, principal, signal),
+  run: (input, { sessions, principal, signal, onOutput }) =>
+    sessions.create(input, principal, signal, onOutput && ((done) => void onOutput('stderr', copied(done)))),
 });
 
+const copied = (done: { files: number; bytes: number }): Buffer => Buffer.from(`copied ${counted(done.files, 'file')}, ${counted(done.bytes, 'byte')}\n`);
 const show = (created: z.output<typeof Created>): string =>
   [
     `sandbox_id: ${created.sandbox_id}`,

@@ -12,7 +12,7 @@ import { NOTHING } from '../workspace/manifest.ts';
 import type { OverlayTrial } from '../workspace/overlay-trial.ts';
 import { buildRoot, type Root } from '../workspace/root.ts';
 import type { AllowedRoots, OpenedContext } from '../workspace/roots.ts';
-import { materialize, type Snapshot, type SnapshotStore } from '../workspace/store.ts';
+import { materialize, type Listener, type Snapshot, type SnapshotStore } from '../workspace/store.ts';
 import { OUTPUT_ROOT } from './exec.ts';
 import type { Home } from './home.ts';
 import type { HostIds } from './ids.ts';
@@ -44,36 +44,38 @@ export interface Assembly {
 }
 
 /** Builds and starts a sandbox. Throws what its steps throw; nothing is left then. */
-export const assemble = async (options: AssemblyOptions, signal: AbortSignal): Promise<Assembly> => {
+export const assemble = async (options: AssemblyOptions, listener: Listener): Promise<Assembly> => {
   const undo: (() => void | Promise<void>)[] = [];
   const dispose = async (): Promise<void> => {
     for (let step = undo.pop(); step; step = undo.pop()) await step();
   };
   try {
-    return { ...(await build(options, signal, (step) => undo.push(step))), dispose };
+    return { ...(await build(options, listener, (step) => undo.push(step))), dispose };
   } catch (error) {
     await dispose();
     throw error;
   }
 };
 
-const build = async (options: AssemblyOptions, signal: AbortSignal, onUndo: (step: () => void | Promise<void>) => void): Promise<Omit<Assembly, 'dispose'>> => {
+type Build = (options: AssemblyOptions, listener: Listener, onUndo: (step: () => void | Promise<void>) => void) => Promise<Omit<Assembly, 'dispose'>>;
+
+const build: Build = async (options, listener, onUndo) => {
   const { key, policy, home, runtime, ids, context, overlayTrial } = options;
   const runDirectory = makeDirectories(options);
   onUndo(() => rm(join(home.directory, key), { recursive: true, force: true }));
-  const snapshot = context === null ? null : await takeSnapshot(context, options, signal);
+  const snapshot = context === null ? null : await takeSnapshot(context, options, listener);
   onUndo(() => snapshot?.release());
   const layout = snapshot === null ? EMPTY_LAYOUT : await chooseLayout(policy.workspace.layout, overlayTrial);
   const root = await buildRoot({ ...rootOptions(options, runDirectory), base: snapshot ?? NOTHING, overlay: layout.kind === 'overlay' });
   onUndo(() => root.dispose());
-  if (root.workspace.kind === 'plain') await materialize(root.workspace.base, root.workspace.root, root.agent, signal);
+  if (root.workspace.kind === 'plain') await materialize(root.workspace.base, root.workspace.root, root.agent, listener);
   if (policy.workspace.mode === 'read-only') root.sealWorkspace();
   const forget = keepTmp(root);
   const spec = compile(policy, { root: root.path, init: [join(OUTPUT_ROOT, INIT_NAME)], ids, env: options.env, shm: join(root.path, 'dev/shm') });
   await runtime.create(
     key,
     { spec, platform: policy.runtime.platform, programs: { host: runDirectory, inside: OUTPUT_ROOT }, fileMemory: fileMemoryOf(policy) },
-    signal,
+    listener.signal,
   );
   onUndo(() => runtime.destroy(key));
   forget();
@@ -112,9 +114,9 @@ const MIB = 1024 * 1024;
 
 const fileMemoryOf = ({ limits }: Policy): number => (limits.disk_mb + limits.tmp_mb + limits.home_mb + limits.shm_mb) * MIB;
 
-const takeSnapshot = (context: OpenedContext, { policy, allowed, snapshots }: AssemblyOptions, signal: AbortSignal): Promise<Snapshot> => {
+const takeSnapshot = (context: OpenedContext, { policy, allowed, snapshots }: AssemblyOptions, { signal, onProgress }: Listener): Promise<Snapshot> => {
   const { exclude, include, max_files: maxFiles, max_mb: maxMb, verify } = policy.context;
-  return snapshots.take(context, { rules: { exclude, include, maxFiles, maxBytes: maxMb * MIB }, allowed, verify }, signal);
+  return snapshots.take(context, { rules: { exclude, include, maxFiles, maxBytes: maxMb * MIB }, allowed, verify, onProgress }, signal);
 };
 
 // gVisor covers an empty /tmp with a memory of its own, whose size nobody limits and which the host does not see. One file keeps ours.

@@ -8,7 +8,7 @@ import { tighten } from '../policy/resolve.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { OverlayTrial } from '../workspace/overlay-trial.ts';
 import { openContext, type AllowedRoots, type OpenedContext } from '../workspace/roots.ts';
-import type { SnapshotStore } from '../workspace/store.ts';
+import type { Listener, SnapshotStore } from '../workspace/store.ts';
 import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { Home } from './home.ts';
@@ -69,14 +69,17 @@ export class Sessions {
     return this.#options.defaultPolicy;
   }
 
-  /** Creates a sandbox for a principal. Throws what the contract names for sandbox_create; nothing is left then. */
-  async create(input: CreateInput, principal: Principal, signal: AbortSignal): Promise<Created> {
-    const creation = this.#create(input, principal, AbortSignal.any([signal, this.#closing.signal]));
+  /**
+   * Creates a sandbox for a principal; `onProgress` is told a few times a second how much of a large context is copied.
+   * Throws what the contract names for sandbox_create; nothing is left then.
+   */
+  async create(input: CreateInput, principal: Principal, signal: AbortSignal, onProgress?: Listener['onProgress']): Promise<Created> {
+    const creation = this.#create(input, principal, { signal: AbortSignal.any([signal, this.#closing.signal]), onProgress });
     this.#creating.add(creation);
     return creation.finally(() => this.#creating.delete(creation));
   }
 
-  async #create(input: CreateInput, principal: Principal, signal: AbortSignal): Promise<Created> {
+  async #create(input: CreateInput, principal: Principal, listener: Listener): Promise<Created> {
     const { policies, defaultPolicy, runtimes, maxSandboxes, clock } = this.#options;
     const policy = tighten(policies.get(input.policy ?? defaultPolicy), { limits: input.limits, ttl_s: input.ttl_s });
     const runtime = await runtimes.get(policy.runtime.name);
@@ -88,8 +91,8 @@ export class Sessions {
     const ids = this.#options.ownIds ? newHostIds(new Set(this.#live().map((entry) => entry.ids?.root ?? 0))) : null;
     this.#entries.set(sandboxId, { state: 'creating', principal, ids, about: beginning(sandboxId, input, policy, clock.now()) });
     try {
-      const session = await this.#assemble(sandboxId, input, policy, runtime, ids, signal);
-      if (signal.aborted) {
+      const session = await this.#assemble(sandboxId, input, policy, runtime, ids, listener);
+      if (listener.signal.aborted) {
         await session.destroy(); // nobody would learn of it
         throw new SandboxError('CANCELED', 'creating the sandbox was canceled');
       }
@@ -135,14 +138,14 @@ export class Sessions {
     await Promise.all(this.#ending);
   }
 
-  async #assemble(sandboxId: string, input: CreateInput, policy: Policy, runtime: Runtime, ids: HostIds | null, signal: AbortSignal): Promise<Session> {
+  async #assemble(sandboxId: string, input: CreateInput, policy: Policy, runtime: Runtime, ids: HostIds | null, listener: Listener): Promise<Session> {
     const { contexts, home, outputs, snapshots, overlayTrial, clock } = this.#options;
     const { default: ownContext, allowed } = await contexts();
     const context = openNamed(input.context ?? ownContext, allowed);
     try {
       const key = newSandboxKey();
       const env = input.env ?? {};
-      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed, snapshots, overlayTrial }, signal);
+      const assembly = await assemble({ key, policy, env, home, runtime, ids, context, allowed, snapshots, overlayTrial }, listener);
       return new Session({
         sandboxId,
         key,

@@ -107,4 +107,4 @@ export const perform = <Kind extends keyof Errands>(
 };
 
 /** between two words about the progress, in `ms` */
-const TELL_MS = 300;
+const TELL_MS = 100;

@@ -31,7 +31,13 @@ export interface TakeOptions {
   /** whether what is there already is compared with its hashes first, and made anew when it is damaged */
   readonly verify: boolean;
   /** told a few times a second while many files are copied */
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: Listener['onProgress'];
+}
+
+/** Who waits for a copy. */
+export interface Listener {
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export interface SnapshotStore {
@@ -83,6 +89,6 @@ const once = (act: () => void): (() => void) => {
  * Copies all of a snapshot's layers into an empty directory that nobody else writes meanwhile: for file systems on which an overlay does not work.
  * Throws DISK_FULL, CANCELED, and INTERNAL for a snapshot that is damaged; what is there then is the caller's to remove.
  */
-export const materialize = async ({ layers }: Pick<Base, 'layers'>, destination: Fd, owner: Owner, signal: AbortSignal): Promise<void> => {
-  if (layers.length > 0) await askFor('materialize', { layers, destination, owner }, signal);
+export const materialize = async ({ layers }: Pick<Base, 'layers'>, destination: Fd, owner: Owner, { signal, onProgress }: Listener): Promise<void> => {
+  if (layers.length > 0) await askFor('materialize', { layers, destination, owner }, signal, onProgress);
 };

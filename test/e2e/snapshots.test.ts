@@ -125,6 +125,29 @@ describe(`a context, as ${mode}`, () => {
     expect(await gc(server.home, '--all')).toMatch(/^removed 1 snapshot /);
   });
 
+  it('that is large tells how much of it is copied, ever further on, to a client that gave a token, and nothing after the end', async () => {
+    const context = makeDirectory('project', (path) => {
+      for (let folder = 0; folder < 20; folder++) mkdirSync(join(path, `d${folder}`));
+      for (let file = 0; file < 20_000; file++) writeFileSync(join(path, `d${file % 20}/${file}`), `${file}\n`);
+    });
+    const server = await startServer({ args: ['--allow-root', context] });
+    const told: { progress: number; message?: string | undefined }[] = [];
+    const created = await server.call('sandbox_create', { context }, { onprogress: (step) => void told.push(step) });
+    const before = [...told];
+    await server.call('sandbox_exec', { sandbox_id: created['sandbox_id'], command: 'sleep 1' });
+    expect(created['context']).toMatchObject({ files: 20_000 });
+    const copied = before
+      .flatMap(({ message }) => /^copied ([\d ]+) files, [\d ]+ bytes$/.exec(message ?? '')?.[1] ?? [])
+      .map((digits) => Number(digits.replaceAll(' ', '')));
+    expect(copied.length).toBeGreaterThan(0);
+    expect(
+      copied.every((files, index) => files > 0 && files <= 20_000 && files >= (copied[index - 1] ?? 0)),
+      String(copied),
+    ).toBe(true);
+    expect(before.every(({ progress }, index) => progress > (before[index - 1]?.progress ?? 0))).toBe(true);
+    expect(told).toEqual(before);
+  });
+
   it('whose copy was damaged is made anew where the policy asks for `context.verify`', async () => {
     const [context, home] = [makeProject(), makeHome()];
     const policies = makePolicies({ careful: sections({ context: { verify: true } }) });

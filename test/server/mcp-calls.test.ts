@@ -37,6 +37,17 @@ describe('a call that runs', () => {
     expect(steps(messages)).toEqual([0.25, 1.25].map((progress) => ({ progressToken: 'p', progress, message: '20%' })));
   });
 
+  test('tells how much of a context is copied', async () => {
+    const { call, messages } = await connect();
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    void call('sandbox_create', { label: 'copies for long' }, withToken);
+    void call('sandbox_create', { label: 'copies for long' }); // without a token
+    await settled();
+    vi.advanceTimersByTime(1500);
+    await settled();
+    expect(steps(messages)).toEqual([0.25, 1.25].map((progress) => ({ progressToken: 'p', progress, message: 'copied 1 234 files, 1 byte' })));
+  });
+
   test('tells at most 200 characters of a line, and none of them cut', async () => {
     const { call, messages } = await connect({}, { printed: [['stderr', Buffer.from(`${'x'.repeat(199)}😀 and more\n\n`)]] });
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });

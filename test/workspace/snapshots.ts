@@ -53,7 +53,7 @@ export const mergedTree = async ({ layers }: Pick<Snapshot, 'layers'>): Promise<
   const destination = newDirectory();
   const fd = openDirectory(destination);
   try {
-    await materialize({ layers }, fd, null, NEVER);
+    await materialize({ layers }, fd, null, { signal: NEVER });
     return readTree(destination);
   } finally {
     closeSync(fd);

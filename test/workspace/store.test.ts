@@ -206,7 +206,10 @@ describe('a snapshot that is damaged', () => {
     const { layers } = await store.pass(context);
     writeFileSync(`${layers[0]}/d/b`, 'zz');
     const destination = openDirectory(newDirectory());
-    await expect(materialize({ layers }, destination, null, NEVER)).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('damaged') });
+    await expect(materialize({ layers }, destination, null, { signal: NEVER })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringContaining('damaged'),
+    });
     closeSync(destination);
   });
 });

@@ -103,7 +103,7 @@ export const copyTree = async (path: string, { allowed = NO_ROOTS, owner = null,
   try {
     const store = openSnapshots(join(newDirectory(), 'snapshots'));
     const snapshot = await store.take({ fd: from, path }, { rules: { ...RULES, ...rules }, allowed, verify: false }, signal);
-    await materialize(snapshot, to, owner, signal).finally(() => snapshot.release());
+    await materialize(snapshot, to, owner, { signal }).finally(() => snapshot.release());
     return { ...snapshot.facts, path: destination };
   } finally {
     closeSync(from);
