@@ -1,6 +1,7 @@
 /** The list of commands. Each is loaded when it is called. */
 import { options, type Config, type OptionKey } from '../config.ts';
 import type { Surroundings } from './index.ts';
+import { CONTEXT_GRAMMAR } from './context-line.ts';
 import { RUN_FAILED, RUN_GRAMMAR } from './run-line.ts';
 
 /** What a command takes beside the options of the configuration: flags of its own, then operands, with which all options end. */
@@ -15,6 +16,8 @@ export interface Grammar {
   readonly usage: string;
   /** what its help ends with */
   readonly more: string;
+  /** options may stand after operands too; left out: with the first operand all options end */
+  readonly isMixed?: true;
 }
 
 /** What was given of it. */
@@ -73,6 +76,13 @@ export const commands: readonly Command[] = [
     options: ['cacheDir'],
     flags: [{ flag: '--all', help: 'also those that the next sandbox of their context would begin with' }],
     run: async (config, _, { flags }) => (await import('./gc.ts')).collectGarbage(config.cacheDir, flags['all'] === true),
+  },
+  {
+    name: 'context',
+    summary: 'preview what of a directory a sandbox would get, and what not and why: context ls [DIR]',
+    options: ['context', 'allowRoot', 'policy', 'policies', 'floor', 'cacheDir'],
+    grammar: CONTEXT_GRAMMAR,
+    run: async (config, surroundings, line) => (await import('./context.ts')).context(config, surroundings, line),
   },
   {
     name: 'demo',

@@ -73,7 +73,11 @@ Examples:
 const addGrammar = (program: Program, { name, grammar, flags = [] }: Command): void => {
   for (const { flag, help, repeatable = false } of grammar?.flags ?? flags) program.addOption(optionOf(flag, help, repeatable));
   if (grammar === undefined) return;
-  program.usage(grammar.usage).argument('[operands...]').passThroughOptions().addHelpText('after', grammar.more);
+  program
+    .usage(grammar.usage)
+    .argument('[operands...]')
+    .passThroughOptions(grammar.isMixed !== true)
+    .addHelpText('after', grammar.more);
   program.configureHelp({ helpWidth: HELP_WIDTH, visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
 };
 

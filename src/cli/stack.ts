@@ -1,8 +1,5 @@
 /** What serves sandboxes, put together: policies, runtimes, outputs, sessions, and the directory that they live in. Each command that needs sandboxes builds one. */
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Config } from '../config.ts';
-import { loadPolicies, type Policies } from '../policy/load.ts';
 import { createRuntimes, locateRunsc, recover, type RuntimeOptions } from '../runtime/select.ts';
 import { systemClock } from '../session/clock.ts';
 import { enterHome } from '../session/home.ts';
@@ -15,7 +12,7 @@ import { openSnapshots } from '../workspace/store.ts';
 import { fromOutside, toInside, type Found } from './handover.ts';
 import type { Surroundings } from './index.ts';
 import { demandNamespaces } from './namespaces.ts';
-import { PACKAGE_DIRECTORY } from './version.ts';
+import { policiesOf } from './policies.ts';
 
 export interface StackOptions {
   readonly config: Config;
@@ -84,11 +81,3 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
   };
   return { sessions, close };
 };
-
-const policiesOf = ({ policies, floor }: Config, { allowed }: Contexts): Policies =>
-  loadPolicies({
-    shippedDirectory: join(fileURLToPath(PACKAGE_DIRECTORY), 'policies'),
-    directory: policies,
-    floorFile: floor,
-    allowedRoots: allowed.roots,
-  });

@@ -1,5 +1,5 @@
 /** What is done for the store off the main thread. What goes in and comes out is plain data; descriptors are the process's. */
-import { closeSync, realpathSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SandboxError } from '../errors.ts';
 import { hasCode } from '../syscall/call.ts';
@@ -8,13 +8,12 @@ import type { Owner } from './filework.ts';
 import type { Progress } from './lanes.ts';
 import { Layer } from './layer.ts';
 import { copyLayers, openLayers } from './layers.ts';
-import { isAtOrBelow } from './names.ts';
 import { Pace } from './pace.ts';
 import { takeSnapshot, type SnapshotRequest, type Taken, type Tools } from './snapshot.ts';
 import { partsOf, TABLE } from './snapshot-state.ts';
 import { collectStore, type Bounds, type Collected, type CollectOptions } from './store-collection.ts';
 import { enterKey } from './store-locks.ts';
-import { keyOf, makeStore } from './store-place.ts';
+import { keyOf, makeStore, refuseStore } from './store-place.ts';
 import { Known, readTable } from './table.ts';
 
 export type TakeErrand = Omit<SnapshotRequest, 'key' | 'store'> & { readonly store: string; readonly bounds: Bounds };
@@ -71,11 +70,6 @@ export const ERRANDS: Errands = {
 };
 
 const DISK_HINT = 'name a smaller context, or use a policy that leaves more out of it or gives more `disk_mb`';
-
-const refuseStore = (context: string, store: string): void => {
-  if (!isAtOrBelow(context, realpathSync(store))) return;
-  throw new SandboxError('CONTEXT_REFUSED', 'the context is refused: it lies where snapshots of contexts are kept');
-};
 
 const unlessFull =
   <T>(otherwise: (error: unknown) => Promise<T>) =>

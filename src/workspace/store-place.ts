@@ -13,9 +13,11 @@
  *     <store>/trial/            a layer that overlay-trial.ts tries overlays with
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SandboxError } from '../errors.ts';
 import { hasCode } from '../syscall/call.ts';
+import { isAtOrBelow } from './names.ts';
 import type { ContextRules } from './rules.ts';
 
 /** Where the store is. */
@@ -92,4 +94,10 @@ export const replaceFile = (path: string, write: (temporary: string) => void): v
   const temporary = join(path, '..', newName(NEW_PREFIX));
   write(temporary);
   renameSync(temporary, path);
+};
+
+/** Throws CONTEXT_REFUSED for a context, by its canonical path, that lies in the store. */
+export const refuseStore = (context: string, store: string): void => {
+  if (!isAtOrBelow(context, realpathSync(store))) return;
+  throw new SandboxError('CONTEXT_REFUSED', 'the context is refused: it lies where snapshots of contexts are kept');
 };

@@ -58,12 +58,12 @@ export class Tally {
   }
 
   #tooLarge(why: string, measure: keyof Amount, shown: (amount: number) => string): SandboxError {
-    const largest = this.#largest(measure).map(([path, amount]) => `${path === '' ? 'its top' : shownName(path)} (${shown(amount)})`);
+    const largest = this.largest(measure, NAMED_DIRECTORIES).map(([path, amount]) => `${path === '' ? 'its top' : shownName(path)} (${shown(amount)})`);
     return new SandboxError('CONTEXT_TOO_LARGE', `the context is too large: ${why}. Most of what was seen lies in ${largest.join(', ')}`);
   }
 
-  // The directories at the top that hold most, each followed down as long as one below holds nearly all of it.
-  #largest(measure: keyof Amount): [ByteString, number][] {
+  /** The directories at the top that hold most, and what: each followed down as long as one below holds nearly all of it; `''` for what lies at the top itself. */
+  largest(measure: keyof Amount, most: number): [ByteString, number][] {
     const totals = new Map([...this.#amounts].map(([path, amount]) => [path, amount[measure]]));
     const children = new Map<ByteString, ByteString[]>();
     for (const path of [...totals.keys()].toReversed()) {
@@ -82,14 +82,14 @@ export class Tally {
     return [top, ...found]
       .filter(([, amount]) => amount > 0)
       .sort(([, a], [, b]) => b - a)
-      .slice(0, NAMED_DIRECTORIES);
+      .slice(0, most);
   }
 }
 
 const shownCount = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
 
 /** A size for people, in the unit that makes it shortest. */
-const shownSize = (bytes: number): string => {
+export const shownSize = (bytes: number): string => {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
   return `${Number((bytes / 1024 ** unit).toFixed(1))} ${units[unit]}`;
