@@ -49,6 +49,7 @@ const OPTIONS = z.strictObject({
     .enum(['both', 'text', 'structured'])
     .register(about, { value: 'FORM', help: 'form of results over MCP: both, text or structured (default: both)' }),
   dottedNames: z.boolean().register(about, { help: 'advertise tools over MCP as sandbox.exec, not sandbox_exec' }),
+  allowApply: z.boolean().register(about, { help: 'let clients write changes back into the context, after asking their user' }),
   logLevel: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .register(about, { value: 'LEVEL', help: 'trace, debug, info, warn, error, fatal or silent (default: info, of `run`: warn); the log goes to stderr' }),
@@ -98,6 +99,7 @@ export const loadConfig = (given: Readonly<Record<string, unknown>>, env: NodeJS
       maxSandboxes: 8,
       toolResults: 'both',
       dottedNames: false,
+      allowApply: false,
       logLevel: 'info',
       stateDir: home.state,
       cacheDir: home.cache,

@@ -3,6 +3,7 @@
  * Only types come from the tools: importing this loads vscode-jsonrpc's messages and the table of errors, nothing of the server.
  */
 import { ProgressType, RequestType, RequestType0 } from 'vscode-jsonrpc';
+import type apply from '../tools/apply.ts';
 import type create from '../tools/create.ts';
 import type destroy from '../tools/destroy.ts';
 import type diff from '../tools/diff.ts';
@@ -66,6 +67,8 @@ export const SandboxRead = method<typeof read>('sandbox.read');
 export const SandboxWrite = method<typeof write>('sandbox.write');
 export const SandboxSearch = method<typeof search>('sandbox.search');
 export const SandboxDiff = method<typeof diff>('sandbox.diff');
+/** Only where the server was started with `--allow-apply`; over JSON-RPC nobody can be asked, so that it says what a person can run. */
+export const SandboxApply = method<typeof apply>('sandbox.apply');
 export const SandboxList = method<typeof list>('sandbox.list');
 export const SandboxDestroy = method<typeof destroy>('sandbox.destroy');
 

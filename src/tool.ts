@@ -8,8 +8,14 @@ import type { Sessions } from './session/sessions.ts';
 
 /** What the tools use of the sessions. */
 export type ToolSessions = Pick<Sessions, 'policyNames' | 'defaultPolicy' | 'create' | 'list' | 'destroy'> & {
-  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'wait' | 'read' | 'write' | 'search' | 'diff'>;
+  get(sandboxId: string, principal: Principal): Pick<Session, 'exec' | 'wait' | 'read' | 'write' | 'search' | 'diff' | 'apply'>;
 };
+
+/** Asks a person; resolves with whether they agree. */
+export type Ask = NonNullable<Parameters<Session['apply']>[1]>;
+
+/** What would be written, for the one who is asked: paths hold nothing but what is plainly visible. */
+export type Question = Parameters<Ask>[0];
 
 /** What a tool gets to act with. */
 export interface ToolContext {
@@ -20,6 +26,8 @@ export interface ToolContext {
   readonly signal: AbortSignal;
   /** whether a model reads the answer, not a program */
   readonly forModel: boolean;
+  /** asks the client's user whether changes may be brought home; left out: this client cannot ask */
+  readonly ask?: Ask | undefined;
   /** takes the output of a command as it comes, and words on stderr of how far other work has come, where the client asked for that */
   readonly onOutput?: ((stream: 'stdout' | 'stderr', bytes: Buffer) => void | Promise<void>) | undefined;
 }

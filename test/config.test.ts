@@ -22,6 +22,7 @@ describe('defaults', () => {
       maxSandboxes: 8,
       toolResults: 'both',
       dottedNames: false,
+      allowApply: false,
       logLevel: 'info',
       stateDir: '/home/someone/.local/state/cellwall',
       cacheDir: '/home/someone/.cache/cellwall',
@@ -89,6 +90,7 @@ describe('values', () => {
       cacheDir: ['/d', '/d'],
       toolResults: ['text', 'text'],
       dottedNames: ['1', true],
+      allowApply: ['1', true],
       logLevel: ['debug', 'debug'],
       clientProcessId: ['77', 77],
     };

@@ -5,12 +5,12 @@ import { expect, inject, test } from 'vitest';
 import { RequestType, RequestType0 } from 'vscode-jsonrpc';
 import { ERRORS } from '../src/errors.ts';
 import * as protocol from '../src/protocol.ts';
-import { tools } from '../tools/index.ts';
+import { allTools } from '../tools/index.ts';
 import { importsOf, ROOT } from './imports.ts';
 
 test('every tool has a method, and nothing else but server.info', () => {
   const methods = Object.values(protocol).flatMap((one) => (one instanceof RequestType || one instanceof RequestType0 ? [one.method] : []));
-  expect(methods.toSorted()).toEqual([...tools.map(({ name }) => name), 'server.info'].toSorted());
+  expect(methods.toSorted()).toEqual([...allTools.map(({ name }) => name), 'server.info'].toSorted());
 });
 
 test('every error has its number', () => {

@@ -1,5 +1,6 @@
 /** What a client can call, in the order in which it is listed. To add a tool: one file, one line. */
 import type { Tool } from '../src/tool.ts';
+import apply from './apply.ts';
 import create from './create.ts';
 import destroy from './destroy.ts';
 import diff from './diff.ts';
@@ -11,3 +12,6 @@ import wait from './wait.ts';
 import write from './write.ts';
 
 export const tools: readonly Tool[] = [create, exec, wait, read, write, search, diff, list, destroy];
+
+/** With what writes to the host: for operators, and for clients where the operator allows it. */
+export const allTools: readonly Tool[] = [...tools.slice(0, -2), apply, ...tools.slice(-2)];

@@ -1,5 +1,5 @@
 /** `cellwall`: the server. The tools over the sessions, and the wire before them. */
-import { tools } from '../../tools/index.ts';
+import { allTools, tools } from '../../tools/index.ts';
 import type { Config } from '../config.ts';
 import { log } from '../log.ts';
 import { createDispatch } from '../server/dispatch.ts';
@@ -21,7 +21,7 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   const onRoots = (roots: Promise<readonly string[]>): void => {
     clientRoots = roots;
   };
-  const dispatch = createDispatch(tools, { sessions: stack.sessions, principal: 'stdio' });
+  const dispatch = createDispatch(config.allowApply ? allTools : tools, { sessions: stack.sessions, principal: 'stdio' });
   const { toolResults, dottedNames, clientProcessId } = config;
   const info = { name: 'cellwall', version: VERSION, policies: stack.sessions.policyNames, runtimes: ['gvisor'] };
   const ending = await serveStdio({ dispatch, wire, info, version: VERSION, toolResults, dottedNames, clientProcessId, until: ended, onRoots });

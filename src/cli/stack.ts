@@ -9,6 +9,7 @@ import { buildEtc } from '../workspace/etc.ts';
 import { createOverlayTrial } from '../workspace/overlay-trial.ts';
 import { storeIn } from '../workspace/store-place.ts';
 import { openSnapshots } from '../workspace/store.ts';
+import { recoverApplies } from '../workspace/undo.ts';
 import { fromOutside, toInside, type Found } from './handover.ts';
 import type { Surroundings } from './index.ts';
 import { demandNamespaces } from './namespaces.ts';
@@ -56,6 +57,7 @@ export interface Stack {
 /** Preconditions: inside. */
 export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, contexts, initialContexts }: StackOptions): Promise<Stack> => {
   const home = await enterHome(config.stateDir, uid, recover);
+  await recoverApplies(home.undo);
   const outputs = createOutputs();
   const runtimes = createRuntimes({ directory: home.runtime, runsc, cacheDir: config.cacheDir });
   buildEtc(home.etc);

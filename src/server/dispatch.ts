@@ -6,7 +6,7 @@ import type { JsonSchema, Tool, ToolContext } from '../tool.ts';
 export type Outcome = { readonly ok: true; readonly result: object } | { readonly ok: false; readonly error: SandboxError };
 
 /** What belongs to one call. */
-export type CallContext = Pick<ToolContext, 'signal' | 'forModel' | 'onOutput'>;
+export type CallContext = Pick<ToolContext, 'signal' | 'forModel' | 'ask' | 'onOutput'>;
 
 export interface Dispatch {
   /** all tools in their fixed order, with the schema of their parameters as it is advertised here */

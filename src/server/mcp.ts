@@ -1,11 +1,12 @@
 /** MCP: the tools as a server of both protocol eras shows them, and the calls as it answers them. */
 import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
-import type { CallToolRequest, CallToolResult, ServerContext, Tool as ListedTool, Transport } from '@modelcontextprotocol/server';
+import type { CallToolRequest, CallToolResult, InputRequiredResult, ServerContext, Tool as ListedTool, Transport } from '@modelcontextprotocol/server';
 import { serveStdio, type StdioServerHandle } from '@modelcontextprotocol/server/stdio';
 import type { SandboxError } from '../errors.ts';
 import { log } from '../log.ts';
 import type { Tool } from '../tool.ts';
 import { cleanOutput } from './clean.ts';
+import { Consent, type Asking } from './consent.ts';
 import { underscored, type Dispatch } from './dispatch.ts';
 import { reportProgress } from './progress.ts';
 
@@ -30,25 +31,35 @@ The user's own files are never changed.
 A command that fails is a result with its exit code, not an error. An error says what to do in its line \`hint:\`. \
 Files stay between commands, shell variables and the working directory do not.`;
 
+/** With what is true of these tools. */
+const instructionsOf = (dispatch: Dispatch): string =>
+  dispatch.find('sandbox.apply') === undefined
+    ? INSTRUCTIONS
+    : INSTRUCTIONS.replace('are never changed.', 'are changed by sandbox_apply alone, after the user has agreed.');
+
 /** Serves MCP on a transport until it closes. Every call that is still running then is cancelled. */
-export const serveMcp = (dispatch: Dispatch, transport: Transport, options: McpOptions): StdioServerHandle =>
-  serveStdio(() => createServer(dispatch, options), {
+export const serveMcp = (dispatch: Dispatch, transport: Transport, options: McpOptions): StdioServerHandle => {
+  const consent = new Consent();
+  return serveStdio(() => createServer(dispatch, options, consent), {
     transport,
     onerror: (error) => log.debug({ reason: error.message.slice(0, 200) }, 'the MCP connection reports'),
   });
+};
 
 /** the list of tools and the server's description are the same for its whole life */
 const CACHE = { ttlMs: 3_600_000, cacheScope: 'private' } as const;
 
-const createServer = (dispatch: Dispatch, options: McpOptions): Server => {
+const createServer = (dispatch: Dispatch, options: McpOptions, consent: Consent): Server => {
   const tools = listTools(dispatch, options);
   const server = new Server(
     { name: 'cellwall', title: 'cellwall', version: options.version },
-    { capabilities: { tools: {} }, instructions: INSTRUCTIONS, cacheHints: { 'tools/list': CACHE, 'server/discover': CACHE } },
+    { capabilities: { tools: {} }, instructions: instructionsOf(dispatch), cacheHints: { 'tools/list': CACHE, 'server/discover': CACHE } },
   );
   if (options.onRoots) followRoots(server, options.onRoots);
   server.setRequestHandler('tools/list', () => ({ tools }));
-  server.setRequestHandler('tools/call', (request, context) => callTool(dispatch, options, request.params, context));
+  server.setRequestHandler('tools/call', (request, context) =>
+    callTool(dispatch, options, request.params, context, consent.forCall(request.params, context.mcpReq, server.getClientCapabilities())),
+  );
   return server;
 };
 
@@ -80,11 +91,19 @@ const listTools = (dispatch: Dispatch, { dottedNames, toolResults }: McpOptions)
     annotations: tool.annotations,
   }));
 
-const callTool = async (dispatch: Dispatch, options: McpOptions, params: CallToolRequest['params'], { mcpReq }: ServerContext): Promise<CallToolResult> => {
+const callTool = async (
+  dispatch: Dispatch,
+  options: McpOptions,
+  params: CallToolRequest['params'],
+  { mcpReq }: ServerContext,
+  asking: Asking,
+): Promise<CallToolResult | InputRequiredResult> => {
   const tool = dispatch.find(params.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `unknown tool ${JSON.stringify(params.name.slice(0, 60))}`);
   const { onOutput, stop } = reportProgress(mcpReq);
-  const outcome = await dispatch.run(tool, params.arguments, { signal: mcpReq.signal, forModel: true, onOutput }).finally(stop);
+  const outcome = await dispatch.run(tool, params.arguments, { signal: mcpReq.signal, forModel: true, ask: asking.ask, onOutput }).finally(stop);
+  const question = outcome.ok ? null : asking.required();
+  if (question !== null) return question;
   return outcome.ok ? success(tool, cleaned(tool, outcome.result), options) : failure(outcome.error);
 };
 

@@ -18,6 +18,8 @@ export interface Home {
   readonly runtime: string;
   /** where sandboxes' trees are mounted, in this server's mount namespace alone; a sandbox's ids can reach it */
   readonly mounts: string;
+  /** where what is needed to take applies back is kept, shared by all servers of this state directory */
+  readonly undo: string;
   /** an empty directory in memory, for what becomes /etc in every sandbox */
   readonly etc: string;
   /** removes everything and lets the lock go */
@@ -27,6 +29,9 @@ export interface Home {
 const LOCK = 'lock';
 const RECORD = 'server.json';
 const RUNTIME = 'runtime';
+
+/** Where applies are kept, by state directory. */
+export const undoIn = (stateDir: string): string => join(stateDir, 'undo');
 
 /** Makes a home for this server, and removes those of servers that are dead, after `recover` has removed what they left outside. */
 export const enterHome = async (stateDir: string, uid: number, recover: (runtimeDirectory: string) => Promise<void>): Promise<Home> => {
@@ -48,7 +53,7 @@ export const enterHome = async (stateDir: string, uid: number, recover: (runtime
     mountTmpfs(etc, ETC);
     const directory = join(servers, id);
     mkdirSync(join(directory, RUNTIME), { mode: 0o700 });
-    return { id, directory, runtime: join(directory, RUNTIME), mounts, etc, leave: () => leave(directory, mounts, forget, lock) };
+    return { id, directory, runtime: join(directory, RUNTIME), mounts, undo: undoIn(stateDir), etc, leave: () => leave(directory, mounts, forget, lock) };
   }
 };
 

@@ -8,11 +8,14 @@ const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 const handle = customAlphabet(ALPHABET, 24);
 /** Name of a sandbox towards its runtime, which every user of the host can read in a process list; so it is not the handle. */
 const key = customAlphabet(ALPHABET, 12);
+const undoTail = customAlphabet(ALPHABET, 7);
 const execId = customAlphabet(ALPHABET, 12);
 
 export const newSandboxId = (): string => `sb_${handle()}`;
 export const newSandboxKey = (): string => `cw-${key()}`;
 export const newServerId = (): string => key();
+/** Of an apply, for its undo: later ones are sorted after earlier ones. */
+export const newUndoId = (): string => `${Date.now().toString(36).padStart(9, '0')}${undoTail()}`;
 export const newExecId = (): string => `ex_${execId()}`;
 
 /** First of the ids that systemd leaves unused (0x70000000 to 0x7ffffffe), and how many pairs there are. */

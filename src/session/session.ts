@@ -3,13 +3,15 @@ import { closeSync, statfsSync } from 'node:fs';
 import { SandboxError } from '../errors.ts';
 import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
 import { O_DIRECTORY, O_PATH } from '../syscall/constants.ts';
-import { openInRoot, pathOf } from '../syscall/files.ts';
+import { openInRoot, pathOf, type Fd } from '../syscall/files.ts';
+import type { ApplyInput, ApplyResult, Ask } from '../workspace/apply.ts';
 import { diffWorkspace, type DiffInput, type DiffResult } from '../workspace/diff.ts';
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
 import { searchPath, type SearchInput, type SearchResult } from '../workspace/search.ts';
 import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
 import type { Attachment, AttachInput } from './attachment.ts';
 import { Commands, WORKSPACE, type CommandsOptions } from './commands.ts';
+import { newUndoId } from './ids.ts';
 import type { Take } from './output.ts';
 import type { Created, ExecInput, ExecResult, Listing, WaitInput } from './requests.ts';
 
@@ -18,6 +20,10 @@ export interface SessionOptions extends Omit<CommandsOptions, 'sandboxEnd'> {
   readonly label: string | null;
   /** path of the context on the host; null: an empty workspace */
   readonly contextPath: string | null;
+  /** tells the context's directory from others */
+  readonly contextIdentity: string | null;
+  /** where what is needed to take applies back is kept */
+  readonly undoDirectory: string;
   readonly warnings: readonly string[];
   /** called once when the lifetime or the idle time is over */
   readonly onExpired: () => void;
@@ -130,10 +136,27 @@ export class Session {
   /** Tells what has changed in /workspace. Throws PATH_REFUSED, LIMIT_EXCEEDED, TIMED_OUT. */
   diff(input: DiffInput, signal: AbortSignal): Promise<DiffResult> {
     const { assembly, contextPath } = this.#options;
+    return this.#compare(signal, (view, either) => diffWorkspace(view, assembly.root.workspace, input, { contextPath, signal: either }));
+  }
+
+  /** Writes changes into the context, when a person agrees. Throws APPLY_REFUSED, APPLY_CONFLICT and what else applyWorkspace names. */
+  apply(input: ApplyInput, ask: Ask | undefined, signal: AbortSignal): Promise<ApplyResult> {
+    const { assembly, sandboxId, contextPath: path, contextIdentity: identity, undoDirectory } = this.#options;
+    if (path === null || identity === null)
+      throw new SandboxError('APPLY_REFUSED', 'nothing was written: the sandbox has no context', { hint: 'read the files with sandbox_read' });
+    const options = { context: { path, identity }, undoDirectory, id: newUndoId(), ask, command: `cellwall apply ${sandboxId}` };
+    return this.#compare(signal, async (view, either) => {
+      const { applyWorkspace } = await import('../workspace/apply.ts'); // loaded when it is needed, which it rarely is
+      return applyWorkspace(view, assembly.root.workspace, input, { ...options, signal: either });
+    });
+  }
+
+  // With the workspace as a program inside sees it; what takes long ends when the sandbox is destroyed.
+  #compare<T>(signal: AbortSignal, action: (view: Fd, either: AbortSignal) => Promise<T>): Promise<T> {
     return this.#call(async () => {
-      const view = openInRoot(assembly.root.door, WORKSPACE, O_PATH | O_DIRECTORY);
+      const view = openInRoot(this.#options.assembly.root.door, WORKSPACE, O_PATH | O_DIRECTORY);
       try {
-        return await diffWorkspace(view, assembly.root.workspace, input, { contextPath, signal: AbortSignal.any([signal, this.#destroyed.signal]) });
+        return await action(view, AbortSignal.any([signal, this.#destroyed.signal]));
       } catch (error) {
         throw this.#isDestroyed ? this.#gone() : error;
       } finally {

@@ -9,6 +9,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { OverlayTrial } from '../workspace/overlay-trial.ts';
 import { openContext, type AllowedRoots, type OpenedContext } from '../workspace/roots.ts';
 import type { Listener, SnapshotStore } from '../workspace/store.ts';
+import { identityOf } from '../workspace/undo.ts';
 import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { Home } from './home.ts';
@@ -153,6 +154,8 @@ export class Sessions {
         env,
         label: input.label ?? null,
         contextPath: context?.path ?? null,
+        contextIdentity: context && identityOf(context.fd),
+        undoDirectory: home.undo,
         warnings: context === null && input.context === undefined ? [EMPTY_WARNING] : [],
         assembly,
         runtime,

@@ -52,3 +52,9 @@ export const shownName = (path: ByteString): string => {
 /** A path quoted as git does, whatever it holds. */
 export const quotedName = (path: ByteString): string =>
   `"${path.replace(/["\\]|[^ -~]/g, (byte) => ESCAPES[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;
+
+/** The text that shows a path to someone who decides by it: as it is where it holds nothing but visible characters and single blanks, else quoted. */
+export const plainName = (path: ByteString): string => {
+  const text = bytesOf(path).toString();
+  return isUtf8(bytesOf(path)) && /^(?!")[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u.test(text) && !/^ | $|  /.test(text) ? text : quotedName(path);
+};

@@ -1,12 +1,15 @@
 /** The MCP clients of tests: the SDK's 1.x line and its 2.x line in both eras, behind one way to call a tool. */
 import { Client as NewClient } from '@modelcontextprotocol/client';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
-import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { ElicitRequestSchema, ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 import type { ChildWire } from './wire.ts';
 
 /** `1.x`: @modelcontextprotocol/sdk; the others: @modelcontextprotocol/client in the named era */
 export type ClientKind = '1.x' | 'legacy' | 'modern';
+
+/** What a client's user does when asked: shown the message, they accept, decline, or close it. */
+export type Answer = (message: string) => 'accept' | 'decline' | 'cancel' | Promise<'accept' | 'decline' | 'cancel'>;
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -50,9 +53,9 @@ const Result = z.object({
 });
 export type ToolResult = z.output<typeof Result>;
 
-/** Connects a client of the kind over the wire. Only that of the 1.x line has roots here. */
-export const connectClient = async (kind: ClientKind, wire: ChildWire, roots?: readonly string[]): Promise<Calls> => {
-  const send = kind === '1.x' ? await connectOld(wire, roots) : await connectNew(wire, kind);
+/** Connects a client of the kind over the wire. Only that of the 1.x line has roots here; one without an answer cannot ask. */
+export const connectClient = async (kind: ClientKind, wire: ChildWire, roots?: readonly string[], answer?: Answer): Promise<Calls> => {
+  const send = kind === '1.x' ? await connectOld(wire, roots, answer) : await connectNew(wire, kind, answer);
   const callRaw: Calls['callRaw'] = async (tool, args = {}, options = {}) =>
     Result.parse(await send.call({ name: tool, arguments: args }, { timeout: CALL_TIMEOUT_MS, ...options }));
   return {
@@ -74,8 +77,9 @@ interface Send {
 
 const ME = { name: 'cellwall-test', version: '1' };
 
-const connectOld = async (wire: ChildWire, roots?: readonly string[]): Promise<Send> => {
-  const client = new OldClient(ME, { capabilities: roots === undefined ? {} : { roots: {} } });
+const connectOld = async (wire: ChildWire, roots?: readonly string[], answer?: Answer): Promise<Send> => {
+  const client = new OldClient(ME, { capabilities: { ...(roots && { roots: {} }), ...(answer && { elicitation: {} }) } });
+  if (answer !== undefined) client.setRequestHandler(ElicitRequestSchema, async ({ params }) => ({ action: await answer(params.message), content: {} }));
   if (roots !== undefined) client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: roots.map((uri) => ({ uri })) }));
   await client.connect(wire);
   return {
@@ -84,8 +88,10 @@ const connectOld = async (wire: ChildWire, roots?: readonly string[]): Promise<S
   };
 };
 
-const connectNew = async (wire: ChildWire, era: 'legacy' | 'modern'): Promise<Send> => {
-  const client = new NewClient(ME, { versionNegotiation: { mode: era === 'legacy' ? 'legacy' : { pin: '2026-07-28' } } });
+const connectNew = async (wire: ChildWire, era: 'legacy' | 'modern', answer?: Answer): Promise<Send> => {
+  const capabilities = answer === undefined ? {} : { elicitation: { form: {} } };
+  const client = new NewClient(ME, { capabilities, versionNegotiation: { mode: era === 'legacy' ? 'legacy' : { pin: '2026-07-28' } } });
+  if (answer !== undefined) client.setRequestHandler('elicitation/create', async ({ params }) => ({ action: await answer(params.message), content: {} }));
   await client.connect(wire);
   return {
     call: (params, options) => client.callTool(params, options),

@@ -3,7 +3,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
-import { connectClient, type Calls, type ClientKind } from './client.ts';
+import { connectClient, type Answer, type Calls, type ClientKind } from './client.ts';
 import { makeHome, type Home } from './home.ts';
 import { installation } from './installation.ts';
 import { NOTHING, watchHost, type HostLook } from './looks.ts';
@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly client?: ClientKind;
   /** URIs that the client names as its roots; left out: it has none */
   readonly roots?: readonly string[];
+  /** what the client's user does when asked; left out: the client cannot ask */
+  readonly answer?: Answer;
 }
 
 export interface Server extends Calls {
@@ -79,7 +81,7 @@ const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<voi
     await ended.finally(() => clearTimeout(timer));
   });
   const wire = new ChildWire(child);
-  const calls = await connectClient(options.client ?? '1.x', wire, options.roots).catch(async (cause: unknown) => {
+  const calls = await connectClient(options.client ?? '1.x', wire, options.roots, options.answer).catch(async (cause: unknown) => {
     child.stdin.end();
     throw new Error(`no client could connect; the server exited with ${await ended} and said:\n${stderr()}`, { cause });
   });
@@ -100,7 +102,12 @@ const openServer = async (options: ServerOptions, onEnd: (end: () => Promise<voi
 };
 
 /** Starts `cellwall ARGS…` as the user of this mode, with pipes. Its caller ends it. */
-export const startCellwall = ({ args = [], env = {}, cwd, home = makeHome() }: Omit<ServerOptions, 'client' | 'roots'>): ChildProcessWithoutNullStreams => {
+export const startCellwall = ({
+  args = [],
+  env = {},
+  cwd,
+  home = makeHome(),
+}: Omit<ServerOptions, 'client' | 'roots' | 'answer'>): ChildProcessWithoutNullStreams => {
   const { node, root } = installation();
   return spawn(node, [join(root, 'dist/src/main.js'), ...args], { ...identity, cwd: cwd ?? home.directory, env: { ...home.env, ...env }, stdio: 'pipe' });
 };
