@@ -70,7 +70,8 @@ export const openAllowed = (path: ByteString, allowed: AllowedRoots): { fd: Fd; 
     closeSync(opened.fd);
     return refusal;
   }
-  return refusalOf(nearestPath(path), allowed) ?? opened;
+  // A root that is gone is told as gone: it was named, and nothing else of what is not allowed is told by that.
+  return allowed.roots.some((root) => byteStringOf(root) === path) ? opened : (refusalOf(nearestPath(path), allowed) ?? opened);
 };
 
 // The descriptor comes first and its path from the kernel: whatever is renamed or linked meanwhile, this path is that of what was opened.

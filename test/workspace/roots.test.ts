@@ -57,6 +57,8 @@ describe('a context', () => {
 
   it('that does not exist is told so only inside an allowed root', () => {
     expect(open(`${host}/work/missing/too`, work)).toBe('CONTEXT_NOT_FOUND');
+    expect(open(`${host}/gone`, allow([`${host}/gone`]))).toBe('CONTEXT_NOT_FOUND'); // a root itself
+    expect(open(`${host}/gone/below`, allow([`${host}/gone`]))).toBe('CONTEXT_REFUSED');
     expect(open(`${host}/work/file`, work)).toBe('CONTEXT_NOT_FOUND');
     expect(open(`${host}/work/file/x`, work)).toBe('CONTEXT_NOT_FOUND');
     for (const path of ['missing', 'work-evil/missing', 'work-evil/secret', 'work/out/missing', 'work/up/missing/too'])
