@@ -3,9 +3,12 @@ import { options, type Config, type OptionKey } from '../config.ts';
 import type { Surroundings } from './index.ts';
 import { CONTEXT_GRAMMAR } from './context-line.ts';
 import { RUN_FAILED, RUN_GRAMMAR } from './run-line.ts';
+import { APPLY_GRAMMAR, DIFF_GRAMMAR } from './sandbox-line.ts';
 
-/** What a command takes beside the options of the configuration: flags of its own, then operands, with which all options end. */
+/** What a command takes beside the options of the configuration: flags of its own, and operands. */
 export interface Grammar {
+  /** whether all options end with the first operand: what follows belongs to it; left out: no */
+  readonly endsOptions?: true;
   readonly flags: readonly {
     /** as commander has it: `--timeout <S>` */
     readonly flag: string;
@@ -16,8 +19,6 @@ export interface Grammar {
   readonly usage: string;
   /** what its help ends with */
   readonly more: string;
-  /** options may stand after operands too; left out: with the first operand all options end */
-  readonly isMixed?: true;
 }
 
 /** What was given of it. */
@@ -69,6 +70,26 @@ export const commands: readonly Command[] = [
       await (await import('./setup.ts')).runSetup(config.cacheDir);
       return 0;
     },
+  },
+  {
+    name: 'ls',
+    summary: 'list the sandboxes of all servers of this user',
+    options: ['stateDir'],
+    run: async (config) => (await import('./ls.ts')).listSandboxes(config.stateDir),
+  },
+  {
+    name: 'diff',
+    summary: 'show what a sandbox has changed in its copy of the project',
+    options: ['stateDir'],
+    grammar: DIFF_GRAMMAR,
+    run: async (config, _, line) => (await import('./diff.ts')).diffSandbox(config.stateDir, line),
+  },
+  {
+    name: 'apply',
+    summary: 'bring what a sandbox has changed into the project itself, or take that back',
+    options: ['stateDir'],
+    grammar: APPLY_GRAMMAR,
+    run: async (config, _, line) => (await import('./apply.ts')).applySandbox(config.stateDir, line),
   },
   {
     name: 'gc',

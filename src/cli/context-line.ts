@@ -5,7 +5,6 @@ import type { Grammar, Line } from './commands.ts';
 export const CONTEXT_GRAMMAR: Grammar = {
   usage: '[options] ls [DIR]',
   flags: [{ flag: '--json', help: 'print one JSON object, in which everything that is left out is named' }],
-  isMixed: true,
   more: `
 DIR is what a client would name as \`context\`: it has to lie in --context, in an --allow-root, or where neither is given in the
 working directory. Without DIR it is the context of a sandbox whose client names none. Every file is looked into, as it is when a

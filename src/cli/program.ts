@@ -76,7 +76,7 @@ const addGrammar = (program: Program, { name, grammar, flags = [] }: Command): v
   program
     .usage(grammar.usage)
     .argument('[operands...]')
-    .passThroughOptions(grammar.isMixed !== true)
+    .passThroughOptions(grammar.endsOptions ?? false)
     .addHelpText('after', grammar.more);
   program.configureHelp({ helpWidth: HELP_WIDTH, visibleArguments: () => [] }).showHelpAfterError(`(cellwall ${name} --help says what it takes)`);
 };

@@ -6,6 +6,7 @@ import type { Grammar, Line } from './commands.ts';
 export const RUN_FAILED = 125;
 
 export const RUN_GRAMMAR: Grammar = {
+  endsOptions: true,
   usage: '[options] -- COMMAND [ARGUMENT...]',
   flags: [
     { flag: '--tty', help: 'run it on a terminal of its own; yours, where stdin is one, hands on every key' },

@@ -23,8 +23,7 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   };
   const dispatch = createDispatch(config.allowApply ? allTools : tools, { sessions: stack.sessions, principal: 'stdio' });
   const { toolResults, dottedNames, clientProcessId } = config;
-  const info = { name: 'cellwall', version: VERSION, policies: stack.sessions.policyNames, runtimes: ['gvisor'] };
-  const ending = await serveStdio({ dispatch, wire, info, version: VERSION, toolResults, dottedNames, clientProcessId, until: ended, onRoots });
+  const ending = await serveStdio({ dispatch, wire, info: stack.info, version: VERSION, toolResults, dottedNames, clientProcessId, until: ended, onRoots });
   await stack.close();
   return ending.exitCode;
 };

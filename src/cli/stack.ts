@@ -1,8 +1,13 @@
 /** What serves sandboxes, put together: policies, runtimes, outputs, sessions, and the directory that they live in. Each command that needs sandboxes builds one. */
+import { allTools } from '../../tools/index.ts';
 import type { Config } from '../config.ts';
 import { createRuntimes, locateRunsc, recover, type RuntimeOptions } from '../runtime/select.ts';
+import { serveControl } from '../server/control.ts';
+import { createDispatch } from '../server/dispatch.ts';
+import type { JsonRpcOptions } from '../server/jsonrpc.ts';
 import { systemClock } from '../session/clock.ts';
 import { enterHome } from '../session/home.ts';
+import { isOperator, OPERATOR } from '../session/operator.ts';
 import { createOutputs } from '../session/output.ts';
 import { Sessions, type Contexts } from '../session/sessions.ts';
 import { buildEtc } from '../workspace/etc.ts';
@@ -14,6 +19,7 @@ import { fromOutside, toInside, type Found } from './handover.ts';
 import type { Surroundings } from './index.ts';
 import { demandNamespaces } from './namespaces.ts';
 import { policiesOf } from './policies.ts';
+import { VERSION } from './version.ts';
 
 export interface StackOptions {
   readonly config: Config;
@@ -50,6 +56,8 @@ export const goInside = async ({ enclosure, env }: Surroundings, { config, initi
 /** Sessions that are ready to create sandboxes. */
 export interface Stack {
   readonly sessions: Sessions;
+  /** what `server.info` answers */
+  readonly info: JsonRpcOptions['info'];
   /** ends all sandboxes and removes everything */
   close(): Promise<void>;
 }
@@ -75,11 +83,17 @@ export const buildStack = async ({ runsc, uid }: Found, { config, maxSandboxes, 
     clock: systemClock,
     ownIds: uid === 0,
   });
+  const info = infoOf(sessions);
+  const operators = createDispatch(allTools, { sessions, principal: OPERATOR });
+  const control = await serveControl({ directory: home.directory, dispatch: operators, info, isOperator });
   const close = async (): Promise<void> => {
+    await control.close();
     await sessions.close();
     await runtimes.close();
     await outputs.close();
     await home.leave();
   };
-  return { sessions, close };
+  return { sessions, info, close };
 };
+
+const infoOf = ({ policyNames }: Sessions): JsonRpcOptions['info'] => ({ name: 'cellwall', version: VERSION, policies: policyNames, runtimes: ['gvisor'] });

@@ -63,12 +63,15 @@ export class FrameReader extends AbstractMessageReader implements MessageReader 
   readonly ended: Promise<Ending>;
   readonly #wire: Wire;
   readonly #writer: MessageWriter;
+  readonly #takesAnswers: boolean;
   readonly #split = createFrameSplitter(MAX_MESSAGE_BYTES);
   #end!: (ending: Ending) => void;
   #closed = false;
 
-  constructor(wire: Wire, writer: MessageWriter) {
+  /** `takesAnswers`: whether we ask, too; left out: what answers is skipped */
+  constructor(wire: Wire, writer: MessageWriter, { takesAnswers = false }: { readonly takesAnswers?: boolean } = {}) {
     super();
+    this.#takesAnswers = takesAnswers;
     this.#wire = wire;
     this.#writer = writer;
     this.ended = new Promise((resolve) => (this.#end = resolve));
@@ -108,6 +111,7 @@ export class FrameReader extends AbstractMessageReader implements MessageReader 
     if (parsed === undefined) return this.#refuse(body, null, ErrorCodes.ParseError, 'Parse error: a frame holds no JSON');
     const message = parsed.value;
     if (isCall(message)) return handOn(message, callback);
+    if (this.#takesAnswers && isAnswer(message) && idOf(message) !== null) return handOn(message as Message, callback);
     if (isAnswer(message)) return log.debug({ bytes: body.length }, 'an answer to nothing was skipped');
     this.#refuse(body, idOf(message), ErrorCodes.InvalidRequest, 'Invalid Request: not one JSON-RPC 2.0 message');
   }

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { ERRORS, SandboxError, type ErrorCode } from '../errors.ts';
 import { issuesOf, type Issue } from '../issues.ts';
 import { log } from '../log.ts';
-import { ParamsError, type Tool } from '../tool.ts';
-import type { Dispatch, Outcome } from './dispatch.ts';
+import { ParamsError, type Ask, type Tool } from '../tool.ts';
+import type { CallContext, Dispatch, Outcome } from './dispatch.ts';
 import { FrameReader } from './frames.ts';
 import type { Ending, Wire } from './messages.ts';
 import { streamOutput, type OutputPart, type OutputStream } from './progress.ts';
@@ -14,6 +14,8 @@ export interface JsonRpcOptions {
   /** what the client calls */
   readonly dispatch: Dispatch;
   readonly wire: Wire;
+  /** how the one who is connected is asked; left out: they cannot be */
+  readonly ask?: (connection: MessageConnection) => Ask;
   /** what `server.info` answers */
   readonly info: { readonly name: string; readonly version: string; readonly policies: readonly string[]; readonly runtimes: readonly string[] };
 }
@@ -34,9 +36,9 @@ interface ErrorData {
 }
 
 /** Serves one client until it is gone. Every call that is still running then is cancelled. */
-export const serveJsonRpc = ({ dispatch, wire, info }: JsonRpcOptions): JsonRpcServer => {
+export const serveJsonRpc = ({ dispatch, wire, info, ask }: JsonRpcOptions): JsonRpcServer => {
   const writer = new StreamMessageWriter(wire.output);
-  const reader = new FrameReader(wire, writer);
+  const reader = new FrameReader(wire, writer, { takesAnswers: ask !== undefined });
   const connection = createMessageConnection(reader, writer);
   const calls = new Set<AbortController>();
   let isOver = false;
@@ -54,7 +56,7 @@ export const serveJsonRpc = ({ dispatch, wire, info }: JsonRpcOptions): JsonRpcS
     const listener = token.onCancellationRequested(() => running.abort());
     if (token.isCancellationRequested || isOver) running.abort(); // then the event has been
     try {
-      return await call(connection, dispatch, tool, params, running.signal);
+      return await call(connection, dispatch, tool, params, { signal: running.signal, forModel: false, ask: ask?.(connection) });
     } finally {
       listener.dispose();
       calls.delete(running);
@@ -70,11 +72,12 @@ const answerInfo = (info: JsonRpcOptions['info'], params: unknown): object => {
   return parsed.success ? info : refusal(new ParamsError(issuesOf(parsed.error, params), 'server.info takes no parameters'));
 };
 
-const call = async (connection: MessageConnection, dispatch: Dispatch, tool: Tool, params: unknown, signal: AbortSignal): Promise<object> => {
+const call = async (connection: MessageConnection, dispatch: Dispatch, tool: Tool, params: unknown, context: CallContext): Promise<object> => {
+  const { signal } = context;
   const streaming = streamingOf(tool, params);
   if (streaming instanceof ParamsError) return refusal(streaming);
   const stream = streaming.token === null ? undefined : streamOutput(sendProgress(connection, streaming.token), signal);
-  const outcome = await dispatch.run(tool, streaming.rest, { signal, forModel: false, onOutput: stream?.take });
+  const outcome = await dispatch.run(tool, streaming.rest, { ...context, onOutput: stream?.take });
   await finish(stream, outcome);
   return answerOf(outcome, signal);
 };

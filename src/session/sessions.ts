@@ -15,6 +15,7 @@ import type { Clock } from './clock.ts';
 import type { Home } from './home.ts';
 import { demandRoom } from './host.ts';
 import { newHostIds, newSandboxId, newSandboxKey, type HostIds } from './ids.ts';
+import { isTheirs } from './operator.ts';
 import type { Outputs } from './output.ts';
 import type { CreateInput, Created, Listing, Principal } from './requests.ts';
 import { Session } from './session.ts';
@@ -105,10 +106,10 @@ export class Sessions {
     }
   }
 
-  /** The session of a sandbox; for anyone but its principal it does not exist. Throws SANDBOX_NOT_FOUND or SANDBOX_EXPIRED. */
+  /** The session of a sandbox; for anyone but its principal and the operator it does not exist. Throws SANDBOX_NOT_FOUND or SANDBOX_EXPIRED. */
   get(sandboxId: string, principal: Principal): Session {
     const entry = this.#entries.get(sandboxId);
-    if (entry?.principal === principal) {
+    if (entry !== undefined && isTheirs(entry.principal, principal)) {
       if (entry.state === 'running') return entry.session;
       if (entry.state === 'expired') throw new SandboxError('SANDBOX_EXPIRED', `sandbox "${sandboxId}" has expired: its lifetime or its idle time was over`);
     }
@@ -116,7 +117,7 @@ export class Sessions {
   }
 
   async list(principal: Principal): Promise<Listing> {
-    const mine = this.#live().filter((entry) => entry.principal === principal);
+    const mine = this.#live().filter((entry) => isTheirs(entry.principal, principal));
     return {
       sandboxes: await Promise.all(mine.map(async (entry) => (entry.state === 'running' ? entry.session.entry() : entry.about))),
       quota: { used: this.#live().length, max: this.#options.maxSandboxes },
@@ -126,7 +127,7 @@ export class Sessions {
   /** Ends a sandbox; everything of it is gone when this resolves. Again is no error for its owner. */
   async destroy(sandboxId: string, principal: Principal): Promise<void> {
     const entry = this.#entries.get(sandboxId);
-    if (!entry || entry.principal !== principal || entry.state === 'creating') throw notFound(sandboxId);
+    if (!entry || !isTheirs(entry.principal, principal) || entry.state === 'creating') throw notFound(sandboxId);
     if (entry.state === 'running') await this.#end(sandboxId, entry, 'destroyed');
     else await Promise.all(this.#ending);
   }

@@ -58,6 +58,8 @@ const FUNCTIONS = {
   // man 2 socket, man 2 connect. SAFETY: `address` is a sockaddr_un of `size` bytes that the kernel only reads.
   socket: wrapped('int', 'socket', 'int domain, int type, int protocol'),
   connect: wrapped('int', 'connect', 'int fd, const void *address, unsigned int size'),
+  // man 2 getsockopt. SAFETY: `value` is a Buffer of as many bytes as `size`, one of 4 bytes, says.
+  getsockopt: wrapped('int', 'getsockopt', 'int fd, int level, int option, void *value, void *size'),
   // man 2 sendmsg. SAFETY: `message` is a msghdr whose pointers refer to memory that the caller keeps for the call.
   sendmsg: wrapped('int64_t', 'sendmsg', 'int fd, const void *message, int flags'),
   // man 2 mmap. SAFETY: a new anonymous mapping; it lives as long as anything refers to it.

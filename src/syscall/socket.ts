@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { call } from './call.ts';
-import { AF_UNIX, MSG_NOSIGNAL, O_CLOEXEC, O_DIRECTORY, O_PATH, SCM_RIGHTS, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './constants.ts';
+import { AF_UNIX, MSG_NOSIGNAL, O_CLOEXEC, O_DIRECTORY, O_PATH, SCM_RIGHTS, SO_PEERCRED, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './constants.ts';
 import { pathOf, withFd, type Fd } from './files.ts';
 import { allocate } from './stub.ts';
 
@@ -22,6 +22,14 @@ export const connectUnix = (path: string): Fd =>
       throw error;
     }
   });
+
+/** Who connected, by the uid that they had then, as seen from our user namespace.   man 7 unix, SO_PEERCRED */
+export const peerUid = (socket: Fd): number => {
+  const [credentials, size] = [Buffer.alloc(12), Buffer.alloc(4)];
+  size.writeInt32LE(credentials.length);
+  call('getsockopt', socket, SOL_SOCKET, SO_PEERCRED, credentials, size);
+  return credentials.readInt32LE(4);
+};
 
 const MSGHDR_SIZE = 56;
 const IOVEC_SIZE = 16;
