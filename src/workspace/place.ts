@@ -33,13 +33,28 @@ export const makePlace = (root: Fd, path: ByteString, owner: Owner): Place => {
     const name = posix.basename(at);
     if (name === '') throw refusal('EISDIR');
     const directory = makeDirectory(root, posix.dirname(at), owner);
-    const stats = lstatSync(bytesBelow(directory, name), { throwIfNoEntry: false }) ?? null;
-    if (!stats?.isSymbolicLink()) return { directory, name, stats };
-    const target = readlinkSync(bytesBelow(directory, name), 'latin1');
-    closeSync(directory);
-    at = posix.resolve(posix.dirname(at), target);
+    let place: Place | null = null;
+    try {
+      const found = lookAt(directory, name);
+      if (typeof found !== 'string') return (place = { directory, name, stats: found });
+      at = posix.resolve(posix.dirname(at), found);
+    } finally {
+      if (place === null) closeSync(directory);
+    }
   }
   throw refusal('ELOOP');
+};
+
+// What is there, or where it leads. A link that another program has replaced meanwhile leads to its own name: there it is looked at anew.
+const lookAt = (directory: Fd, name: ByteString): Stats | ByteString | null => {
+  const stats = lstatSync(bytesBelow(directory, name), { throwIfNoEntry: false }) ?? null;
+  if (!stats?.isSymbolicLink()) return stats;
+  try {
+    return readlinkSync(bytesBelow(directory, name), 'latin1');
+  } catch (error) {
+    if (hasCode(error, 'EINVAL', 'ENOENT')) return name;
+    throw error;
+  }
 };
 
 const refusal = (code: string): Error => Object.assign(new Error(code), { code });

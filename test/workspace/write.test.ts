@@ -109,6 +109,24 @@ describe('a write leaves the tree', () => {
     }
     expect(readdirSync(outside)).toEqual([]);
   });
+
+  test('that is a file and a link by turns is written, here or where the link leads, and no descriptor stays open', () => {
+    writeFileSync(inside('workspace/file'), '');
+    writeFileSync(inside('workspace/target'), '');
+    symlinkSync('target', inside('workspace/link'));
+    const swapper = spawn('python3', [join(import.meta.dirname, '../fixtures/swap.py'), inside('workspace/file'), inside('workspace/link')], {
+      stdio: 'ignore',
+    });
+    const open = readdirSync('/proc/self/fd').length;
+    try {
+      const outcomes = new Set<string>();
+      for (let turn = 0; turn < 4000; turn++) outcomes.add(thrown({ path: 'file', content: `${turn}` }));
+      expect([...outcomes]).toEqual(['nothing thrown']);
+      expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(open);
+    } finally {
+      swapper.kill('SIGKILL');
+    }
+  });
 });
 
 describe('what cannot be written is told and stays as it is', () => {
