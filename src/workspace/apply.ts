@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import { SandboxError } from '../errors.ts';
 import { hasCode } from '../syscall/call.ts';
 import type { Fd } from '../syscall/files.ts';
-import { demandAllowed, demandRoom, demandStill, flagsOf } from './applychecks.ts';
+import { demandAllowed, demandRoom, demandStill, demandWritable, flagsOf } from './applychecks.ts';
 import { conflict, planOf } from './applyplan.ts';
 import { writePlan } from './applywriter.ts';
 import { digestOf, findChanges, type Change, type ChangeKind } from './changes.ts';
@@ -126,6 +126,7 @@ const applyChanges = async (changes: readonly Change[], ask: Ask, { view, source
     demandAllowed(changes, tree, options.context.path, context);
     demandRoom(changes, options.undoDirectory);
     const plan = await planOf(changes, { view, tree, manifest: await source.base.manifest(), context, journal, pace });
+    demandWritable(plan, context);
     const flags = flagsOf(changes, plan, journal);
     if (!(await isAgreed(ask, changes, flags, options.signal))) throw refused('nothing was written: the user has to agree, and did not', byHand(options));
     demandStill(plan, context);

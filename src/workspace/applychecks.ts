@@ -7,7 +7,7 @@ import type { Change } from './changes.ts';
 import { isPackage, reasonOf, type Flag } from './flags.ts';
 import { isStill, lookAtHost } from './hostentry.ts';
 import type { Journal, Side } from './journal.ts';
-import { byteStringOf, shownName, type ByteString } from './names.ts';
+import { byteStringOf, shownName, splitName, type ByteString } from './names.ts';
 import { isOnCaseless, refusalOf, twinsIn } from './refusedpaths.ts';
 import type { Tree } from './tree.ts';
 
@@ -26,6 +26,20 @@ export const demandAllowed = (changes: readonly Change[], tree: Tree, context: s
   const more = reasons.length > MOST_NAMED ? ` and ${reasons.length - MOST_NAMED} more` : '';
   throw new SandboxError('APPLY_REFUSED', `nothing was written: ${reasons.slice(0, MOST_NAMED).join(', ')}${more}`, {
     hint: 'leave them out: name other files with `paths`',
+  });
+};
+
+/** Throws APPLY_REFUSED where a directory is read-only: the kernel would let root write there, and us in our own namespace. */
+export const demandWritable = ({ transitions }: Plan, context: Fd): void => {
+  const folders = new Set(transitions.map(({ path }) => splitName(path).folder));
+  const sealed = [...folders].filter((folder) => {
+    const entry = lookAtHost(context, folder);
+    return entry?.type === 'directory' && (entry.mode & 0o222) === 0;
+  });
+  if (sealed.length === 0) return;
+  const named = sealed.slice(0, MOST_NAMED).map((folder) => shownName(folder === '' ? '.' : folder));
+  throw new SandboxError('APPLY_REFUSED', `nothing was written: read-only are ${named.join(', ')}`, {
+    hint: 'let their owner write there, or leave them out: name other files with `paths`',
   });
 };
 

@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream';
 import { createDispatch } from '../../src/server/dispatch.ts';
 import { LineTransport } from '../../src/server/lines.ts';
 import { serveMcp, type McpOptions } from '../../src/server/mcp.ts';
-import { tools } from '../../tools/index.ts';
+import type { Tool } from '../../src/tool.ts';
+import { tools as usual } from '../../tools/index.ts';
 import { createFakeSessions, type Printed } from '../fixtures/fake-sessions.ts';
 
 export interface Message {
@@ -17,7 +18,10 @@ export interface Message {
 export const sandbox_id = 'sb_0123456789abcdefghij';
 
 /** Connects to a server with fake sessions. */
-export const connect = async (options: Partial<McpOptions> = {}, { handshake = true, printed = [] }: { handshake?: boolean; printed?: Printed } = {}) => {
+export const connect = async (
+  options: Partial<McpOptions> = {},
+  { handshake = true, printed = [], tools = usual }: { handshake?: boolean; printed?: Printed; tools?: readonly Tool[] } = {},
+) => {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const dispatch = createDispatch(tools, { sessions: createFakeSessions(printed), principal: 'me' });
   const connection = serveMcp(dispatch, new LineTransport({ input, output }), { version: '1.2.3', toolResults: 'both', dottedNames: false, ...options });
