@@ -1,8 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SandboxCreate } from '../../src/protocol.ts';
 import { SandboxApply, type ParamsOf } from '../../src/protocol.ts';
+import { give } from '../requirements.ts';
 import { gitTree } from '../workspace/gits.ts';
 import { PROJECT } from '../workspace/operations.ts';
 import { makeTree } from '../workspace/trees.ts';
@@ -10,7 +12,7 @@ import { createBox, type Box } from './harness/box.ts';
 import type { ClientKind } from './harness/client.ts';
 import { startFramedServer } from './harness/framed.ts';
 import { makeDirectory } from './harness/home.ts';
-import { mode, user } from './harness/mode.ts';
+import { mode, ordinaryUser, user } from './harness/mode.ts';
 import { expectNothingOfTheHost, refused } from './harness/refusals.ts';
 import { startServer, type Server, type ServerOptions } from './harness/server.ts';
 
@@ -121,6 +123,20 @@ describe(`sandbox_apply, as ${mode}`, () => {
     await tryOne('APPLY_CONFLICT', ['.env']);
     expect(gitTree(context)).toEqual(before);
     expect(readdirSync('/tmp')).not.toContain('f');
+  });
+
+  it('gives what is new to whom its directory belongs; what is written over stays whose it was where the server can give it away', async ({ skip }) => {
+    if (process.getuid!() !== 0) give('only root can make files of others', 'owners', skip);
+    const { uid, gid } = ordinaryUser as typeof user;
+    const context = project();
+    spawnSync('chown', ['-hR', `${uid}:${gid}`, context]);
+    spawnSync('chown', ['0:0', join(context, 'b')]);
+    const server = await startServer({ args: ['--context', context, '--allow-apply'], answer: () => 'accept' });
+    const box = await createBox(server, {});
+    await box.run('echo more >> a; echo more >> b; mkdir -p new/dir; echo x > new/dir/f; ln -s a new/l');
+    await apply(box);
+    const owners = ['a', 'new', 'new/dir', 'new/dir/f', 'new/l', 'b'].map((name) => lstatSync(join(context, name)).uid);
+    expect(owners).toEqual([uid, uid, uid, uid, uid, user.uid]);
   });
 
   it('of a sandbox without a context is refused', async () => {

@@ -143,7 +143,7 @@ const body = '{"jsonrpc":"2.0","id":1,"method":"sandbox.list","params":{}}'; s.w
     const short = join(makeDirectory('s'), 'x');
     symlinkSync(place, short);
     chmodSync(join(short, '..'), 0o755);
-    const answer = execFileSync(installation().node, ['-e', ask, join(short, 'control.sock')], { ...other, encoding: 'utf8', cwd: '/' });
+    const answer = execFileSync(installation().node, ['-e', ask, join(short, 'control.sock')], { ...other, encoding: 'utf8', cwd: '/', timeout: 10_000 });
     expect(answer).toBe('""\n');
     await vi.waitFor(() => expect(server.stderr()).toContain('a control connection of somebody else was refused'));
     expect((await run(server.home, 'ls')).code).toBe(0);
