@@ -3,7 +3,7 @@ import { allTools, tools } from '../../tools/index.ts';
 import type { Config } from '../config.ts';
 import { log } from '../log.ts';
 import { createDispatch } from '../server/dispatch.ts';
-import { serveStdio, takeStdio, type Ending } from '../server/stdio.ts';
+import { closeWire, serveStdio, takeStdio, type Ending } from '../server/stdio.ts';
 import { contextsOf } from './contexts.ts';
 import type { Surroundings } from './index.ts';
 import { buildStack, goInside } from './stack.ts';
@@ -25,6 +25,7 @@ export const serve = async (config: Config, surroundings: Surroundings): Promise
   const { toolResults, dottedNames, clientProcessId } = config;
   const ending = await serveStdio({ dispatch, wire, info: stack.info, version: VERSION, toolResults, dottedNames, clientProcessId, until: ended, onRoots });
   await stack.close();
+  await closeWire(wire);
   return ending.exitCode;
 };
 

@@ -1,6 +1,7 @@
 /** The process's own stdin and stdout as the wire of one client, from its first byte until it is gone. */
 import { setInterval } from 'node:timers/promises';
 import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { log } from '../log.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { JsonRpcOptions } from './jsonrpc.ts';
@@ -33,6 +34,15 @@ export const takeStdio = (): Wire => {
   const output = new Writable({ decodeStrings: false, write: (chunk: string, encoding, done) => void write(chunk, encoding, done) });
   stdout.on('error', (error) => output.destroy(error));
   return { input: stdin, output };
+};
+
+/** What a client may take to read what was said last, in `ms`: one that has stopped reading is not waited for. */
+const LAST_WORDS_MS = 1000;
+
+/** Says nothing more, and resolves when all that was said is with the client, or will never be. */
+export const closeWire = async ({ output }: Wire): Promise<void> => {
+  output.end();
+  await finished(output, { signal: AbortSignal.timeout(LAST_WORDS_MS) }).catch(() => undefined);
 };
 
 /** Serves one client and resolves when it is gone: its calls have been cancelled by then, what it left behind has not been cleaned up. */

@@ -1,12 +1,13 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { cachedRunsc } from '../../src/runtime/gvisor/runsc.ts';
 import { give } from '../requirements.ts';
 import { createBox } from './harness/box.ts';
 import { makeDirectory, makeHome } from './harness/home.ts';
-import { holdingsOf, NOTHING } from './harness/looks.ts';
-import { mode, ordinaryUser } from './harness/mode.ts';
+import { holdingsOf, NOTHING, settled } from './harness/looks.ts';
+import { mode, ordinaryUser, user } from './harness/mode.ts';
 import { expectNothingOfTheHost, refused } from './harness/refusals.ts';
 import { startServer, type Server } from './harness/server.ts';
 
@@ -102,7 +103,7 @@ describe(`a runsc that fails leaves nothing, and its noise goes to the log alone
   ])('one that %s', async (_claim, script, says) => {
     const server = await serve(fake(`#!/bin/sh\n${script}\n`));
     await refused('RUNTIME_FAILED', server.call('sandbox_create', NONE)); // the first makes what all share
-    const before = { ...holdingsOf(server), ...server.look() };
+    const before = { ...(await settled(server)), ...server.look() };
     const error = await refused('RUNTIME_FAILED', server.call('sandbox_create', NONE));
     expect(error.message).toMatch(says);
     expectNothingOfTheHost(error.message, server.home);
@@ -119,7 +120,7 @@ describe(`a runsc that fails leaves nothing, and its noise goes to the log alone
       ),
     );
     await server.call('sandbox_create', { ...NONE, policy: 'scratch' }).catch(() => undefined); // the first makes what all share
-    const before = { ...holdingsOf(server), ...server.look() };
+    const before = { ...(await settled(server)), ...server.look() };
     const [error] = await Promise.all([
       refused('RUNTIME_FAILED', server.call('sandbox_create', NONE)),
       expect.poll(() => server.call('sandbox_list')).toMatchObject({ sandboxes: [{ state: 'creating' }], quota: { used: 1 } }),
@@ -157,6 +158,10 @@ const ordinaryOwner = (): string => (mode === 'user' && ordinaryUser.uid !== und
 describe(`the way back: a runsc whose control socket is not understood, as ${mode}`, () => {
   it('is found out by a self-test whose outcome is kept, and its own command line runs, times out, signals and ends commands', async () => {
     const home = makeHome();
+    const runsc = cachedRunsc(home.cacheDir);
+    copyFileSync(runsc, `${runsc}.own`); // the other homes share theirs, and each link that is made or removed gives it another time
+    renameSync(`${runsc}.own`, runsc);
+    chownSync(runsc, user.uid, user.gid);
     const first = await startServer({ home });
     await createBox(first);
     await ended(first);

@@ -1,6 +1,8 @@
 /** Looks at the host, so that a test can say "as before": processes, mounts, state, cgroups. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import type { Home } from './home.ts';
 
@@ -65,6 +67,16 @@ export const holdingsOf = (server: { readonly pid: number }): { processes: reado
   mounts: mountsOf(server.pid),
   descriptors: process.getuid!() === 0 ? readdirSync(`/proc/${server.pid}/fd`).length : -1,
 });
+
+/** What a server holds once it holds still: what it makes at its first call may still be on its way. */
+export const settled = async (server: { readonly pid: number }): Promise<ReturnType<typeof holdingsOf>> => {
+  for (let seen = holdingsOf(server); ;) {
+    await sleep(200);
+    const next = holdingsOf(server);
+    if (isDeepStrictEqual(seen, next)) return next;
+    seen = next;
+  }
+};
 
 /** The same or fewer descriptors: a thread that has nothing to do any more takes its own with it. */
 export const atMost = <T extends { readonly descriptors: number }>(holdings: T): T => ({
