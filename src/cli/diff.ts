@@ -1,5 +1,5 @@
 /** `cellwall diff`: what a sandbox has changed, for a person or for `git apply`. */
-import type { DiffResult } from '../workspace/diff.ts';
+import type { DiffResult } from '../workspace/diff/diff.ts';
 import type { Line } from './commands.ts';
 import { plainLine, plainText } from './plain.ts';
 import { operandOf } from './sandbox-line.ts';

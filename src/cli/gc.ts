@@ -1,6 +1,6 @@
 /** `cellwall gc`: removes copies of contexts, and says what it removed. What a sandbox uses stays. */
-import { storeIn } from '../workspace/store-place.ts';
-import { openSnapshots } from '../workspace/store.ts';
+import { storeIn } from '../workspace/store/store-place.ts';
+import { openSnapshots } from '../workspace/store/store.ts';
 
 /** Removes what nobody can come back to; with `all` everything that nobody uses. Resolves with the exit code. */
 export const collectGarbage = async (cacheDir: string, all: boolean, out: NodeJS.WritableStream = process.stdout): Promise<number> => {

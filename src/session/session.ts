@@ -4,11 +4,11 @@ import { SandboxError } from '../errors.ts';
 import { SandboxGone, type Ending, type Usage } from '../runtime/runtime.ts';
 import { O_DIRECTORY, O_PATH } from '../syscall/constants.ts';
 import { openInRoot, pathOf, type Fd } from '../syscall/files.ts';
-import type { ApplyInput, ApplyResult, Ask } from '../workspace/apply.ts';
-import { diffWorkspace, type DiffInput, type DiffResult } from '../workspace/diff.ts';
-import { readPath, type ReadInput, type ReadResult } from '../workspace/files.ts';
-import { searchPath, type SearchInput, type SearchResult } from '../workspace/search.ts';
-import { writePath, type WriteInput, type WriteResult } from '../workspace/write.ts';
+import type { ApplyInput, ApplyResult, Ask } from '../workspace/apply/apply.ts';
+import { diffWorkspace, type DiffInput, type DiffResult } from '../workspace/diff/diff.ts';
+import { readPath, type ReadInput, type ReadResult } from '../workspace/files/files.ts';
+import { searchPath, type SearchInput, type SearchResult } from '../workspace/search/search.ts';
+import { writePath, type WriteInput, type WriteResult } from '../workspace/files/write.ts';
 import type { Attachment, AttachInput } from './attachment.ts';
 import { Commands, WORKSPACE, type CommandsOptions } from './commands.ts';
 import { newUndoId } from './ids.ts';
@@ -146,7 +146,7 @@ export class Session {
       throw new SandboxError('APPLY_REFUSED', 'nothing was written: the sandbox has no context', { hint: 'read the files with sandbox_read' });
     const options = { context: { path, identity }, undoDirectory, id: newUndoId(), ask, command: `cellwall apply ${sandboxId}` };
     return this.#compare(signal, async (view, either) => {
-      const { applyWorkspace } = await import('../workspace/apply.ts'); // loaded when it is needed, which it rarely is
+      const { applyWorkspace } = await import('../workspace/apply/apply.ts'); // loaded when it is needed, which it rarely is
       return applyWorkspace(view, assembly.root.workspace, input, { ...options, signal: either });
     });
   }

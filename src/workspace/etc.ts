@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { log } from '../log.ts';
 import { isAtOrBelow } from './names.ts';
-import { isSecretContent, isSecretName } from './secrets.ts';
+import { isSecretContent, isSecretName } from './context/secrets.ts';
 
 /**
  * Fills an empty directory, once for all sandboxes of a server. `root` is the top of the file system that the copies come from.

@@ -6,8 +6,8 @@ import { log } from '../log.ts';
 import { SyscallError } from '../syscall/call.ts';
 import { mountTmpfs, unmount } from '../syscall/mounts.ts';
 import { idMapTo, mountWorkspace, type MountUpper } from './overlay.ts';
-import { storedAs } from './store-owner.ts';
-import { makeStore, replaceFile, TRIAL } from './store-place.ts';
+import { storedAs } from './store/store-owner.ts';
+import { makeStore, replaceFile, TRIAL } from './store/store-place.ts';
 
 export interface TrialResult {
   /** why workspaces cannot be overlays of what the store holds, without a path of the host; null: they can */

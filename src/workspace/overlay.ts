@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { idMapOf } from '../syscall/idmap.ts';
 import { openDirectory, type Fd } from '../syscall/files.ts';
 import { bindTree, mountOverlay, mountTmpfs, type TmpfsOptions } from '../syscall/mounts.ts';
-import { storedAs } from './store-owner.ts';
+import { storedAs } from './store/store-owner.ts';
 
 export interface OverlayPlace {
   /** a directory of ours for what lies behind the overlay, out of the sandbox's sight */

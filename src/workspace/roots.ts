@@ -8,7 +8,7 @@ import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, RESOLVE_NO_MAGICLINKS } from '
 import { openat2, pathOf, withFd, type Fd } from '../syscall/files.ts';
 import { homeDirectories } from './homes.ts';
 import { byteStringOf, bytesOf, isAtOrBelow, shownName, type ByteString } from './names.ts';
-import { secretDirectoriesOf } from './secrets.ts';
+import { secretDirectoriesOf } from './context/secrets.ts';
 
 /** What may be copied, as the composition root worked it out. Paths are absolute; one that does not exist allows nothing. */
 export interface AllowedRoots {

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { openDirectory } from '../../src/syscall/files.ts';
-import { diffWorkspace, type DiffInput, type DiffResult } from '../../src/workspace/diff.ts';
+import { diffWorkspace, type DiffInput, type DiffResult } from '../../src/workspace/diff/diff.ts';
 import type { Base, ManifestEntry } from '../../src/workspace/manifest.ts';
 
 /** What a manifest says of a tree; names one character a byte. */

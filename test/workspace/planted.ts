@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { SandboxError } from '../../src/errors.ts';
-import { readPath, type ReadInput, type ReadResult } from '../../src/workspace/files.ts';
-import type { Inside } from '../../src/workspace/inside.ts';
+import { readPath, type ReadInput, type ReadResult } from '../../src/workspace/files/files.ts';
+import type { Inside } from '../../src/workspace/files/inside.ts';
 
 export interface Tree {
   /** where the tree lies on the host */

@@ -7,8 +7,8 @@ import { onTestFinished } from 'vitest';
 import { openDirectory, type Fd } from '../../src/syscall/files.ts';
 import { mountOverlay, unmount } from '../../src/syscall/mounts.ts';
 import type { Manifest, ManifestEntry } from '../../src/workspace/manifest.ts';
-import type { Bounds } from '../../src/workspace/store-collection.ts';
-import { materialize, openSnapshots, type Snapshot, type SnapshotStore, type TakeOptions } from '../../src/workspace/store.ts';
+import type { Bounds } from '../../src/workspace/store/store-collection.ts';
+import { materialize, openSnapshots, type Snapshot, type SnapshotStore, type TakeOptions } from '../../src/workspace/store/store.ts';
 import { newDirectory, NO_ROOTS, readTree } from './trees.ts';
 
 const NEVER = new AbortController().signal;

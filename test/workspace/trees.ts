@@ -19,11 +19,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { openDirectory, pathOf, setTimes, withFd } from '../../src/syscall/files.ts';
-import type { ContextCopy } from '../../src/workspace/context.ts';
-import type { Owner } from '../../src/workspace/filework.ts';
+import type { ContextCopy } from '../../src/workspace/context/context.ts';
+import type { Owner } from '../../src/workspace/context/filework.ts';
 import type { AllowedRoots } from '../../src/workspace/roots.ts';
-import type { ContextRules } from '../../src/workspace/rules.ts';
-import { materialize, openSnapshots } from '../../src/workspace/store.ts';
+import type { ContextRules } from '../../src/workspace/context/rules.ts';
+import { materialize, openSnapshots } from '../../src/workspace/store/store.ts';
 
 /** A file by its content, a link, or a directory by what it holds; names one character a byte. */
 export type Tree = { readonly [name: string]: string | Buffer | Link | Tree };
