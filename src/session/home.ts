@@ -110,11 +110,13 @@ const removeDead = async (servers: string, recover: (runtimeDirectory: string) =
     if (lock === null) continue;
     try {
       await recover(join(directory, RUNTIME));
+      // What it started may be dying yet, and leave a last file behind.
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+      log.info({ server: name }, 'removed what a dead server left');
     } catch (error) {
-      log.warn({ err: error }, 'what a dead server left could not be removed completely');
+      log.warn({ err: error, server: name }, 'what a dead server left could not be removed completely: the next server tries again');
+    } finally {
+      closeSync(lock);
     }
-    rmSync(directory, { recursive: true, force: true });
-    closeSync(lock);
-    log.info({ server: name }, 'removed what a dead server left');
   }
 };
