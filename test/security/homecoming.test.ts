@@ -52,11 +52,12 @@ const SWAP = `
 import ctypes, random, sys, time
 libc = ctypes.CDLL(None)
 first, second = (argument.encode() for argument in sys.argv[1:3])
+begun = time.monotonic()
 while True:
     libc.renameat2(-100, first, -100, second, 2)
     time.sleep(random.random() * 0.004)
     libc.renameat2(-100, first, -100, second, 2)
-    time.sleep(random.random() * 0.12)
+    time.sleep(random.random() * (0.12 + 0.1 * (time.monotonic() - begun)))  # longer and longer: on a slow machine an apply must come through too
 `;
 
 describe(`P10 an apply, as ${mode},`, () => {
