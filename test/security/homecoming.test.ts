@@ -87,7 +87,7 @@ describe(`P10 an apply, as ${mode},`, () => {
     // What is new outside is not told from what is new here by what is there already.
     await box.run('cd s; for f in *; do echo changed > $f; done; for i in $(seq 30); do echo new > g$i; mkdir d$i; echo new > d$i/h; done');
     const seen = new Set<string>();
-    for (let round = 0; round < 60 && !seen.has('applied'); round++) {
+    for (let round = 0; round < 400 && !seen.has('applied'); round++) {
       const said = await apply(box).then(() => 'applied', (error: unknown) => (error instanceof CallError ? error.message : String(error))); // prettier-ignore
       seen.add(/^APPLY_\w+: .*changed while the changes were written/.test(said) ? 'in the middle' : said.split(':', 1)[0]!);
       expect(gitTree(outside)).toEqual({ f0: 'file original' });
