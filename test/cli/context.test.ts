@@ -34,7 +34,7 @@ const makeProject = (): string => {
     const place = Buffer.from(`${directory}/${name}`, 'latin1');
     writeFileSync(place, name.endsWith('key') ? KEY : 'x');
   }
-  execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, directory]);
+  execFileSync('chown', ['-Rh', `${user.uid}:${user.gid}`, directory]);
   if (process.getuid!() === 0 && mode === 'user') execFileSync('chown', ['0:0', join(directory, 'closed')]);
   execFileSync('chmod', ['700', join(directory, 'closed')]);
   return directory;

@@ -187,7 +187,7 @@ describe('left out and named is', () => {
   it('what the server may not read', async () => {
     const source = makeTree({ file: 'x', dir: { a: '' }, ok: '' });
     const destination = newDirectory();
-    if (isRoot) for (const path of [source, destination]) execFileSync('chown', ['-R', '65534', path]);
+    if (isRoot) for (const path of [source, destination]) execFileSync('chown', ['-Rh', '65534', path]);
     for (const name of ['file', 'dir']) chmodSync(`${source}/${name}`, 0);
     const open = () => readdirSync('/proc/self/fd').length;
     const before = open();
