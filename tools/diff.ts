@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineTool } from '../src/tool.ts';
-import { counted } from './format.ts';
+import { CHANGE_LETTERS, counted } from './format.ts';
 import { sandboxId, text } from './schema.ts';
 
 const Change = z.strictObject({
@@ -27,8 +27,6 @@ export default defineTool({
   run: ({ sandbox_id, ...input }, { sessions, principal, signal }) => sessions.get(sandbox_id, principal).diff(input, signal),
 });
 
-const LETTERS = { added: 'A', modified: 'M', deleted: 'D', type_changed: 'T', mode_changed: 'M' } as const;
-
 // The list, the patch, and how to go on where they are not whole. The patch itself names what is not in it.
 const show = ({ changes, patch, truncated, digest }: z.output<typeof Diff>): string => {
   const lines = [
@@ -44,5 +42,5 @@ const describe = ({ path, change, size, binary }: z.output<typeof Change>): stri
     ...(change === 'mode_changed' ? ['mode'] : change === 'type_changed' ? ['type'] : []),
     ...(binary ? [`binary, ${counted(size, 'byte')}`] : []),
   ];
-  return `${LETTERS[change]} ${path}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`;
+  return `${CHANGE_LETTERS[change]} ${path}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`;
 };

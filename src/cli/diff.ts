@@ -1,4 +1,5 @@
 /** `cellwall diff`: what a sandbox has changed, for a person or for `git apply`. */
+import { CHANGE_LETTERS } from '../../tools/format.ts';
 import type { DiffResult } from '../workspace/diff/diff.ts';
 import type { Line } from './commands.ts';
 import { plainLine, plainText } from './plain.ts';
@@ -23,9 +24,7 @@ export const diffSandbox = (stateDir: string, line: Line, out: Out = process.std
     return result.truncated ? 1 : 0;
   });
 
-const LETTERS = { added: 'A', modified: 'M', deleted: 'D', type_changed: 'T', mode_changed: 'M' } as const;
-
 /** `M path`. */
-export const letterLine = ({ path, change }: Pick<DiffResult['changes'][number], 'path' | 'change'>): string => `${LETTERS[change]} ${plainLine(path)}`;
+export const letterLine = ({ path, change }: Pick<DiffResult['changes'][number], 'path' | 'change'>): string => `${CHANGE_LETTERS[change]} ${plainLine(path)}`;
 
 const listOf = ({ changes }: DiffResult): string => changes.map((one) => `${letterLine(one)}\n`).join('');

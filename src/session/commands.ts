@@ -8,6 +8,7 @@ import type { Policy } from '../policy/profile.ts';
 import type { Ending, ProcessSpec, Runtime } from '../runtime/runtime.ts';
 import { pathOf } from '../syscall/files.ts';
 import type { WindowSize } from '../syscall/terminal.ts';
+import { WORKSPACE } from '../workspace/paths.ts';
 import type { Assembly } from './assembly.ts';
 import { attach, type Attachment, type AttachInput } from './attachment.ts';
 import type { Clock } from './clock.ts';
@@ -30,7 +31,6 @@ export interface CommandsOptions {
   readonly sandboxEnd: Promise<Ending>;
 }
 
-export const WORKSPACE = '/workspace';
 const DEFAULT_TIMEOUT_MS = 120_000;
 const DEFAULT_WAIT_MS = 30_000;
 /** Clients give up after 60 s, whatever they are told meanwhile. */

@@ -9,8 +9,9 @@ import { diffWorkspace, type DiffInput, type DiffResult } from '../workspace/dif
 import { readPath, type ReadInput, type ReadResult } from '../workspace/files/files.ts';
 import { searchPath, type SearchInput, type SearchResult } from '../workspace/search/search.ts';
 import { writePath, type WriteInput, type WriteResult } from '../workspace/files/write.ts';
+import { WORKSPACE } from '../workspace/paths.ts';
 import type { Attachment, AttachInput } from './attachment.ts';
-import { Commands, WORKSPACE, type CommandsOptions } from './commands.ts';
+import { Commands, type CommandsOptions } from './commands.ts';
 import { newUndoId } from './ids.ts';
 import type { Take } from './output.ts';
 import type { Created, ExecInput, ExecResult, Listing, WaitInput } from './requests.ts';
@@ -38,14 +39,11 @@ export class Session {
   readonly #ended: Promise<Ending>;
   /** calls under way, which destroy waits for */
   readonly #calls = new Set<Promise<unknown>>();
-  /** aborted by destroy, for calls that would not end by themselves */
+  /** aborted by destroy: ends what works on the files for a long time */
   readonly #over = new AbortController();
   readonly #cancelTtl: () => void;
   #cancelIdle: () => void = () => {};
   #ending: Ending | null = null;
-  #isDestroyed = false;
-  /** ends what works on the files for a long time */
-  readonly #destroyed = new AbortController();
 
   constructor(options: SessionOptions) {
     const { clock, policy, runtime, key, onExpired } = options;
@@ -123,8 +121,7 @@ export class Session {
   /** Searches files by contents and names. Throws INVALID_PARAMS for a pattern that is none, PATH_NOT_FOUND, PATH_REFUSED, TIMED_OUT. */
   search(input: SearchInput, signal: AbortSignal): Promise<SearchResult> {
     const { assembly, contextPath } = this.#options;
-    const either = AbortSignal.any([signal, this.#over.signal]);
-    return this.#call(() => searchPath(assembly.root.door, input, { contextPath, signal: either }));
+    return this.#callUntilOver(signal, (either) => searchPath(assembly.root.door, input, { contextPath, signal: either }));
   }
 
   /** Writes or edits a file. Throws PATH_REFUSED, EDIT_MISMATCH, WRITE_CONFLICT, DISK_FULL and what else writePath names. */
@@ -151,14 +148,12 @@ export class Session {
     });
   }
 
-  // With the workspace as a program inside sees it; what takes long ends when the sandbox is destroyed.
+  // With the workspace as a program inside sees it.
   #compare<T>(signal: AbortSignal, action: (view: Fd, either: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#call(async () => {
+    return this.#callUntilOver(signal, async (either) => {
       const view = openInRoot(this.#options.assembly.root.door, WORKSPACE, O_PATH | O_DIRECTORY);
       try {
-        return await action(view, AbortSignal.any([signal, this.#destroyed.signal]));
-      } catch (error) {
-        throw this.#isDestroyed ? this.#gone() : error;
+        return await action(view, either);
       } finally {
         closeSync(view);
       }
@@ -167,12 +162,10 @@ export class Session {
 
   /** Ends the sandbox and removes everything of it. Its running commands are told as canceled. */
   async destroy(): Promise<void> {
-    this.#isDestroyed = true;
-    this.#destroyed.abort();
+    this.#over.abort();
     this.#cancelTtl();
     this.#cancelIdle();
     this.#commands.abandon();
-    this.#over.abort(this.#gone());
     await Promise.all([this.#options.runtime.destroy(this.#options.key), this.#options.assembly.root.detach()]);
     await Promise.allSettled(this.#calls);
     await this.#options.assembly.dispose();
@@ -194,6 +187,21 @@ export class Session {
       this.#calls.delete(call);
       this.#rest();
     }
+  }
+
+  // What takes long ends, by either signal, when the sandbox is destroyed, and then says so.
+  #callUntilOver<T>(signal: AbortSignal, action: (either: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#call(async () => {
+      try {
+        return await action(AbortSignal.any([signal, this.#over.signal]));
+      } catch (error) {
+        throw this.#isDestroyed ? this.#gone() : error;
+      }
+    });
+  }
+
+  get #isDestroyed(): boolean {
+    return this.#over.signal.aborted;
   }
 
   #gone(): SandboxError {

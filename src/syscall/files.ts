@@ -2,7 +2,7 @@
  * Files by descriptor. A path that an attacker may shape is opened here and nowhere else: beneath a directory descriptor,
  * with the kernel doing the resolution. What is opened is then used through `/proc/self/fd/<fd>` (`pathOf`) by node:fs.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { call } from './call.ts';
 import { AT_SYMLINK_NOFOLLOW, F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants.ts';
 import { cString } from './text.ts';
@@ -43,6 +43,12 @@ export const openDirectory = (path: string): Fd => openat2(-100, path, O_PATH | 
 
 /** The path through which node:fs reaches what a descriptor refers to; names below a directory may be appended with `/`. */
 export const pathOf = (fd: Fd): string => `/proc/self/fd/${fd}`;
+
+/**
+ * Opens for reading what an O_PATH descriptor refers to: for what was looked at, and is a regular file or a directory.
+ * O_NONBLOCK: a file that a program holds a lease on gives EAGAIN instead of waiting.   man 2 fcntl, F_SETLEASE
+ */
+export const openToRead = (handle: Fd): Fd => openSync(pathOf(handle), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
 
 const NS_PER_S = 1_000_000_000n;
 

@@ -1,5 +1,11 @@
 /** What a snapshot of a context consists of, entry by entry: the ground that changes are told from. */
+import { hash } from 'node:crypto';
 import type { ByteString } from './names.ts';
+
+/** permission bits that a context's copy has and that are compared: not setuid and setgid */
+export const MODE_BITS = 0o1777;
+/** what stands for the content of a directory */
+export const SHA256_OF_NOTHING = hash('sha256', '');
 
 export type EntryType = 'file' | 'directory' | 'symlink';
 

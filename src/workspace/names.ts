@@ -26,6 +26,15 @@ export const splitName = (path: ByteString): { folder: ByteString; name: ByteStr
   return { folder: slash < 0 ? '' : path.slice(0, slash), name: path.slice(slash + 1) };
 };
 
+/** The directories within the context that hold a path, the nearest first, without the top. */
+export const foldersAbove = (path: ByteString): readonly ByteString[] => {
+  const { folder } = splitName(path);
+  return folder === '' ? [] : [folder, ...foldersAbove(folder)];
+};
+
+/** longest path within a context or workspace, in bytes: with `/workspace/` before it the kernel still takes it in one piece */
+export const MAX_PATH_BYTES = 4000;
+
 /** Whether a canonical absolute path is `top` or below it, by whole names. */
 export const isAtOrBelow = (path: ByteString, top: ByteString): boolean => path === top || path.startsWith(top === '/' ? '/' : `${top}/`);
 
@@ -48,6 +57,10 @@ export const shownName = (path: ByteString): string => {
   if (isUtf8(bytes) && !/^"|\p{Cc}/u.test(text)) return text;
   return quotedName(path);
 };
+
+/** The first of some words, as many as are named, and how many more there are: `a, b and 3 more`. */
+export const listed = (words: readonly string[], most: number): string =>
+  `${words.slice(0, most).join(', ')}${words.length > most ? ` and ${words.length - most} more` : ''}`;
 
 /** A path quoted as git does, whatever it holds. */
 export const quotedName = (path: ByteString): string =>

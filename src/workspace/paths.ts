@@ -3,7 +3,8 @@ import { posix } from 'node:path';
 import { SandboxError } from '../errors.ts';
 import { byteStringOf, isAtOrBelow, type ByteString } from './names.ts';
 
-const WORKSPACE = '/workspace';
+/** Where the workspace is inside. */
+export const WORKSPACE = '/workspace';
 /** longest path that the kernel takes, in `bytes` with its NUL   man 3 pathconf */
 const PATH_MAX = 4096;
 /** longest quoted form of such a path: every byte as `\ooo`, and the quotes */

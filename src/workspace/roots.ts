@@ -26,6 +26,12 @@ export interface OpenedContext {
   readonly path: string;
 }
 
+/** What tells a directory from others, also after the machine was started anew. */
+export const identityOf = (directory: Fd): string => {
+  const { ino, birthtimeNs } = fstatSync(directory, { bigint: true });
+  return `${ino} ${birthtimeNs}`;
+};
+
 /** longest path that the kernel takes, in bytes with its NUL */
 const PATH_MAX = 4096;
 

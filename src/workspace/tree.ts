@@ -1,9 +1,9 @@
 /** A tree of files that may be hostile and change while it is looked at: reached from its top by descriptors, links not followed, mounts not entered, only regular files opened. */
-import { closeSync, constants, fstatSync, openSync, opendirSync, read, readlinkSync, readSync, type Dirent } from 'node:fs';
+import { closeSync, fstatSync, opendirSync, read, readlinkSync, readSync, type Dirent } from 'node:fs';
 import { promisify } from 'node:util';
 import { hasCode } from '../syscall/call.ts';
 import { O_DIRECTORY, O_PATH } from '../syscall/constants.ts';
-import { pathOf, withFd, type Fd } from '../syscall/files.ts';
+import { openToRead, pathOf, withFd, type Fd } from '../syscall/files.ts';
 import { openBeneath } from './folders.ts';
 import { bytesBelow, splitName, type ByteString } from './names.ts';
 
@@ -92,9 +92,6 @@ export class Tree {
     return this.#fd;
   }
 }
-
-/** Opens the regular file that a handle refers to. O_NONBLOCK: a file that a program holds a lease on gives EAGAIN instead of waiting. */
-export const openToRead = (handle: Fd): Fd => openSync(pathOf(handle), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
 
 /** Reads a piece on another thread. */
 export const readPiece = promisify(read);

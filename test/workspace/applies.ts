@@ -8,7 +8,7 @@ import { openDirectory, withFd } from '../../src/syscall/files.ts';
 import { applyWorkspace, type ApplyInput, type ApplyResult, type Question } from '../../src/workspace/apply/apply.ts';
 import { Journal } from '../../src/workspace/apply/journal.ts';
 import type { Base } from '../../src/workspace/manifest.ts';
-import { identityOf } from '../../src/workspace/apply/undo.ts';
+import { identityOf } from '../../src/workspace/roots.ts';
 import { baseOf, diffPlain } from './diffs.ts';
 import { PROJECT } from './operations.ts';
 import { makeTree, newDirectory, readTree, type Tree } from './trees.ts';

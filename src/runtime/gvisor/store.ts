@@ -5,8 +5,7 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'no
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SandboxError } from '../../errors.ts';
-import { call, hasCode } from '../../syscall/call.ts';
-import { LOCK_EX, LOCK_NB } from '../../syscall/constants.ts';
+import { takeLock } from '../../syscall/lock.ts';
 import type { Report } from './go.ts';
 import { cachedRunsc } from './runsc.ts';
 import { followTrusted, Untrusted } from './trust.ts';
@@ -33,7 +32,7 @@ export const inStore = async <T>({ cacheDir, uid, signal, report }: StoreOptions
   await makeRoot(cacheDir, root, uid);
   const lock = await open(join(root, '.lock'), 'a', 0o600);
   try {
-    for (; !tryLock(lock.fd); await delay(LOCK_POLL_MS, undefined, { signal })) report({ kind: 'status', text: 'waiting for another setup' });
+    for (; !takeLock(lock.fd); await delay(LOCK_POLL_MS, undefined, { signal })) report({ kind: 'status', text: 'waiting for another setup' });
     return await use({ make: (build) => make(root, place, build) });
   } finally {
     await lock.close();
@@ -60,16 +59,6 @@ const makeRoot = async (cacheDir: string, root: string, uid: number): Promise<vo
 const makePublic = async (dir: string): Promise<void> => {
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o755);
-};
-
-const tryLock = (fd: number): boolean => {
-  try {
-    call('flock', fd, LOCK_EX | LOCK_NB);
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'EAGAIN', 'EWOULDBLOCK')) return false;
-    throw error;
-  }
 };
 
 /** What the name of a build's directory begins with; what a killed setup left is known by it. */

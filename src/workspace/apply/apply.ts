@@ -4,13 +4,14 @@ import { SandboxError } from '../../errors.ts';
 import { hasCode } from '../../syscall/call.ts';
 import type { Fd } from '../../syscall/files.ts';
 import { demandAllowed, demandRoom, demandStill, demandWritable, flagsOf } from './applychecks.ts';
-import { conflict, planOf } from './applyplan.ts';
+import { planOf } from './applyplan.ts';
 import { writePlan } from './applywriter.ts';
 import { digestOf, findChanges, type Change, type ChangeKind } from '../diff/changes.ts';
 import type { Flag } from './flags.ts';
 import { forgetOld, Journal, type JournalContent } from './journal.ts';
 import { byteStringOf, plainName, shownName } from '../names.ts';
 import { Pace } from '../pace.ts';
+import { conflict, refused } from './refusals.ts';
 import { selectionOf } from '../diff/selection.ts';
 import type { WorkspaceSource } from '../source.ts';
 import { Tree } from '../tree.ts';
@@ -145,8 +146,6 @@ const applyChanges = async (changes: readonly Change[], ask: Ask, { view, source
 };
 
 const byHand = ({ command }: ApplyOptions): string => `a person can run \`${command}\` on this machine`;
-
-const refused = (message: string, hint: string): SandboxError => new SandboxError('APPLY_REFUSED', message, { hint });
 
 // Whoever is asked may take long, and the sandbox may end meanwhile.
 const isAgreed = async (ask: Ask, changes: readonly Change[], flags: readonly Flag[], signal: AbortSignal): Promise<boolean> => {

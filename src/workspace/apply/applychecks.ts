@@ -2,12 +2,13 @@
 import { readFileSync, statfsSync } from 'node:fs';
 import { SandboxError } from '../../errors.ts';
 import { withFd, type Fd } from '../../syscall/files.ts';
-import { conflict, type Plan } from './applyplan.ts';
+import type { Plan } from './applyplan.ts';
 import type { Change } from '../diff/changes.ts';
 import { isPackage, reasonOf, type Flag } from './flags.ts';
 import { isStill, lookAtHost } from './hostentry.ts';
 import type { Journal, Side } from './journal.ts';
-import { byteStringOf, shownName, splitName, type ByteString } from '../names.ts';
+import { byteStringOf, listed, shownName, splitName, type ByteString } from '../names.ts';
+import { conflict, refused } from './refusals.ts';
 import { isOnCaseless, refusalOf, twinsIn } from './refusedpaths.ts';
 import type { Tree } from '../tree.ts';
 
@@ -23,10 +24,7 @@ export const demandAllowed = (changes: readonly Change[], tree: Tree, context: s
   const twins = twinsIn(changes.filter(({ after }) => after !== null).map(({ path }) => path));
   if (twins !== null && isOnCaseless(host)) reasons.push(`${twins.map(shownName).join(' and ')} are one file on this file system`);
   if (reasons.length === 0) return;
-  const more = reasons.length > MOST_NAMED ? ` and ${reasons.length - MOST_NAMED} more` : '';
-  throw new SandboxError('APPLY_REFUSED', `nothing was written: ${reasons.slice(0, MOST_NAMED).join(', ')}${more}`, {
-    hint: 'leave them out: name other files with `paths`',
-  });
+  throw refused(`nothing was written: ${listed(reasons, MOST_NAMED)}`, 'leave them out: name other files with `paths`');
 };
 
 /** Throws APPLY_REFUSED where a directory is read-only: the kernel would let root write there, and us in our own namespace. */
@@ -38,9 +36,7 @@ export const demandWritable = ({ transitions }: Plan, context: Fd): void => {
   });
   if (sealed.length === 0) return;
   const named = sealed.slice(0, MOST_NAMED).map((folder) => shownName(folder === '' ? '.' : folder));
-  throw new SandboxError('APPLY_REFUSED', `nothing was written: read-only are ${named.join(', ')}`, {
-    hint: 'let their owner write there, or leave them out: name other files with `paths`',
-  });
+  throw refused(`nothing was written: read-only are ${named.join(', ')}`, 'let their owner write there, or leave them out: name other files with `paths`');
 };
 
 /** Throws HOST_FULL where copies of both sides would fill the disk. */

@@ -1,19 +1,18 @@
 /** What an apply would do, worked out whole before anything is done: the entries it touches, what is there now, and private copies of both sides. */
 import { hash } from 'node:crypto';
-import { closeSync, opendirSync, writeSync } from 'node:fs';
-import { SandboxError } from '../../errors.ts';
+import { closeSync, writeSync } from 'node:fs';
 import { O_DIRECTORY, O_PATH } from '../../syscall/constants.ts';
-import { pathOf, withFd, type Fd } from '../../syscall/files.ts';
+import type { Fd } from '../../syscall/files.ts';
 import type { Change } from '../diff/changes.ts';
-import { openBeneath } from '../folders.ts';
 import { lookAtHost, readFile, stateOf, type HostEntry } from './hostentry.ts';
 import type { Journal } from './journal.ts';
-import type { Manifest, ManifestEntry } from '../manifest.ts';
-import { joinName, shownName, type ByteString } from '../names.ts';
+import { SHA256_OF_NOTHING, type Manifest, type ManifestEntry } from '../manifest.ts';
+import { foldersAbove, joinName, type ByteString } from '../names.ts';
 import { sortedByPath } from '../order.ts';
 import type { Pace } from '../pace.ts';
-import { foldersAbove, isSame, type State, type Transition } from './transitions.ts';
-import type { Tree } from '../tree.ts';
+import { conflict } from './refusals.ts';
+import { isSame, type State, type Transition } from './transitions.ts';
+import { Tree } from '../tree.ts';
 
 export interface PlanOptions {
   /** the workspace's directory as a program inside sees it */
@@ -56,22 +55,9 @@ export const planOf = async (changes: readonly Change[], options: PlanOptions): 
   return { transitions, expected };
 };
 
-/** most names in a message */
-const MOST_NAMED = 10;
-
-/** APPLY_CONFLICT with names. */
-export const conflict = (paths: readonly ByteString[], why: string): SandboxError => {
-  const named = paths.slice(0, MOST_NAMED).map(shownName).join(', ');
-  const more = paths.length > MOST_NAMED ? ` and ${paths.length - MOST_NAMED} more` : '';
-  return new SandboxError('APPLY_CONFLICT', `nothing was written: ${named}${more}: ${why}`, {
-    hint: 'bring the change of the host into the sandbox, or name other files with `paths`; then look at the diff again',
-  });
-};
-
 const stateIn = ({ type, mode, sha256 }: Pick<ManifestEntry, 'type' | 'mode' | 'sha256'>): State => ({ type, mode, sha256 });
 
-const NOTHING = hash('sha256', '');
-const directory = (mode: number): State => ({ type: 'directory', mode, sha256: NOTHING });
+const directory = (mode: number): State => ({ type: 'directory', mode, sha256: SHA256_OF_NOTHING });
 const FOLDER_MODE = 0o755;
 
 // Directories that are not listed: those that what is added needs, and those that are gone inside with all that was in them.
@@ -106,27 +92,13 @@ const unknownIn = (transitions: readonly Transition[], context: Fd): ByteString[
   const unknown: ByteString[] = [];
   const pending = transitions.filter(({ from, to }) => from?.type === 'directory' && to !== null && to.type !== 'directory').map(({ path }) => path);
   for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    for (const { name, isFolder } of entriesOf(context, folder)) {
-      const path = joinName(folder, name);
+    for (const entry of new Tree(context).list(folder)) {
+      const path = joinName(folder, entry.name);
       if (!leaving.has(path)) unknown.push(path);
-      else if (isFolder) pending.push(path);
+      else if (entry.isDirectory()) pending.push(path);
     }
   }
   return unknown;
-};
-
-const entriesOf = (context: Fd, folder: ByteString): { name: ByteString; isFolder: boolean }[] => {
-  if (lookAtHost(context, folder)?.type !== 'directory') return [];
-  return withFd(openBeneath(context, folder, O_PATH | O_DIRECTORY), (fd) => {
-    const open = opendirSync(pathOf(fd), { encoding: 'latin1' });
-    try {
-      const entries: { name: ByteString; isFolder: boolean }[] = [];
-      for (let entry = open.readSync(); entry !== null; entry = open.readSync()) entries.push({ name: entry.name, isFolder: entry.isDirectory() });
-      return entries;
-    } finally {
-      open.closeSync();
-    }
-  });
 };
 
 const isContentKept = ({ from, to }: Transition): boolean => from !== null && to !== null && from.type === to.type && from.sha256 === to.sha256;

@@ -2,11 +2,12 @@
 import { SandboxError } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { Fd } from '../../syscall/files.ts';
-import { conflict, type Plan } from './applyplan.ts';
+import type { Plan } from './applyplan.ts';
 import { Displaced, perform } from './hostwriter.ts';
 import type { Journal, JournalContent } from './journal.ts';
 import { shownName, type ByteString } from '../names.ts';
 import { Pace } from '../pace.ts';
+import { conflict } from './refusals.ts';
 import { stepsOf, type Step } from './transitions.ts';
 import { rollBack } from './undo.ts';
 

@@ -4,13 +4,13 @@ import { closeSync, fstatSync, lstatSync, readlinkSync, write, type BigIntStats 
 import { promisify } from 'node:util';
 import { hasCode } from '../../syscall/call.ts';
 import { O_DIRECTORY, O_PATH } from '../../syscall/constants.ts';
-import { withFd, type Fd } from '../../syscall/files.ts';
+import { openToRead, withFd, type Fd } from '../../syscall/files.ts';
 import { openBeneath } from '../folders.ts';
-import type { EntryType } from '../manifest.ts';
+import { MODE_BITS, SHA256_OF_NOTHING, type EntryType } from '../manifest.ts';
 import { bytesBelow, splitName, type ByteString } from '../names.ts';
 import type { Pace } from '../pace.ts';
 import type { State } from './transitions.ts';
-import { openToRead, readPiece } from '../tree.ts';
+import { readPiece } from '../tree.ts';
 
 export interface HostEntry {
   /** `other`: a mount, a device: what is never written over */
@@ -26,8 +26,6 @@ export interface HostEntry {
 
 /** how much of a file is read at once, in `bytes` */
 const PIECE_BYTES = 256 * 1024;
-/** bits of a mode that are compared and restored */
-const MODE_BITS = 0o1777;
 
 /** Looks at what lies at a path below the context; null for nothing, and behind a link, where nothing of the context is. A mount is `other`. */
 export const lookAtHost = (context: Fd, path: ByteString): HostEntry | null => {
@@ -71,7 +69,7 @@ export const stateOf = async (context: Fd, path: ByteString, entry: HostEntry, t
 };
 
 const hashOf = async (context: Fd, path: ByteString, type: EntryType, to: Fd | null, pace: Pace): Promise<string | null> => {
-  if (type === 'directory') return hash('sha256', '');
+  if (type === 'directory') return SHA256_OF_NOTHING;
   if (type === 'file') return (await readFile(context, path, to, pace))?.sha256 ?? null;
   const target = targetOf(context, path);
   if (target === null) return null;

@@ -1,6 +1,6 @@
 /** What is to become of entries of the host, and in which order. Pure: applying changes and taking them back are the same list, read in both directions. */
 import type { EntryType } from '../manifest.ts';
-import { splitName, type ByteString } from '../names.ts';
+import { foldersAbove, type ByteString } from '../names.ts';
 
 /** What an entry is; what it holds is kept beside the list. JSON. */
 export interface State {
@@ -50,12 +50,6 @@ const isCrossing = ({ from, to }: Transition): boolean => from !== null && to !=
 
 /** The same in the other direction. */
 export const reversed = (transitions: readonly Transition[]): readonly Transition[] => transitions.map((one) => ({ ...one, from: one.to, to: one.from }));
-
-/** The directories that hold a path, the nearest first, without the top. */
-export const foldersAbove = (path: ByteString): readonly ByteString[] => {
-  const { folder } = splitName(path);
-  return folder === '' ? [] : [folder, ...foldersAbove(folder)];
-};
 
 /** Whether two states are the same as far as an entry shows it: a link has no mode, what a directory holds are entries of their own. */
 export const isSame = (a: State | null, b: State | null): boolean => {

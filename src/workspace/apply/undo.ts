@@ -1,6 +1,5 @@
 /** Taking an apply back: after a failure in its middle, at the next start after it was cut off, and because somebody asks for it. */
-import { closeSync, fstatSync, unlinkSync } from 'node:fs';
-import { SandboxError } from '../../errors.ts';
+import { closeSync, unlinkSync } from 'node:fs';
 import { log } from '../../log.ts';
 import { hasCode } from '../../syscall/call.ts';
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY, RESOLVE_NO_SYMLINKS } from '../../syscall/constants.ts';
@@ -11,13 +10,9 @@ import { Displaced, perform, temporaryName } from './hostwriter.ts';
 import { Journal, type JournalContent } from './journal.ts';
 import { bytesBelow, shownName, splitName, type ByteString } from '../names.ts';
 import { Pace } from '../pace.ts';
+import { identityOf } from '../roots.ts';
+import { refused, undoConflict } from './refusals.ts';
 import { isSame, reversed, stepsOf, type State, type Step } from './transitions.ts';
-
-/** What tells a directory from others, also after the machine was started anew. */
-export const identityOf = (directory: Fd): string => {
-  const { ino, birthtimeNs } = fstatSync(directory, { bigint: true });
-  return `${ino} ${birthtimeNs}`;
-};
 
 /** Opens a context by its canonical path, through no link; null when it is gone or another. The caller closes it. */
 export const openKnown = ({ path, identity }: JournalContent['context']): Fd | null => {
@@ -118,7 +113,7 @@ export const undoApply = async (undoDirectory: string, id: string): Promise<numb
       if (journal.isDone) await demandUnchanged(content, context);
       journal.reopen();
       const left = await rollBack(content, context, journal);
-      if (left.length > 0) throw conflictOf(left, 'could not be brought back, everything else was');
+      if (left.length > 0) throw undoConflict(left, 'could not be brought back, everything else was');
     } finally {
       closeSync(context);
     }
@@ -139,12 +134,5 @@ const demandUnchanged = async ({ transitions }: JournalContent, context: Fd): Pr
     if (!isOptional && !(entry !== null && now === null) && isSame(now, to)) continue;
     if (!isOptional) changed.push(path);
   }
-  if (changed.length > 0) throw conflictOf(changed, 'changed since they were applied, nothing was written');
+  if (changed.length > 0) throw undoConflict(changed, 'changed since they were applied, nothing was written');
 };
-
-const conflictOf = (paths: readonly ByteString[], why: string): SandboxError =>
-  new SandboxError('APPLY_CONFLICT', `${paths.slice(0, 10).map(shownName).join(', ')}${paths.length > 10 ? ` and ${paths.length - 10} more` : ''} ${why}`, {
-    hint: 'bring these files back by hand, or with git',
-  });
-
-const refused = (message: string, hint: string): SandboxError => new SandboxError('APPLY_REFUSED', message, { hint });

@@ -13,9 +13,7 @@ import { judgeOf, type ContextRules } from './rules.ts';
 import { scanContext, type Scan } from './scan.ts';
 import { refuseStore } from '../store/store-place.ts';
 import { rowsOf, summaryOf } from '../store/summary.ts';
-import { shownSize, Tally } from './tally.ts';
-
-export { shownSize };
+import { Tally } from './tally.ts';
 
 /** Names are quoted where they need it. */
 export interface Preview {

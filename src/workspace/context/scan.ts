@@ -10,7 +10,7 @@ import { openBeneath } from '../folders.ts';
 import { openGitDirectory } from './gitdir.ts';
 import { isLinkKept } from './links.ts';
 import { Looker, NAMES_AT_ONCE, nextNames } from './look.ts';
-import { bytesBelow, bytesOf, joinName, shownName, type ByteString } from '../names.ts';
+import { bytesBelow, bytesOf, joinName, MAX_PATH_BYTES, shownName, type ByteString } from '../names.ts';
 import { sortedByPath } from '../order.ts';
 import type { Pace } from '../pace.ts';
 import type { AllowedRoots } from '../roots.ts';
@@ -56,8 +56,6 @@ export const scanContext = async (top: Fd, options: ScanOptions): Promise<Scan> 
   }
 };
 
-/** longest path within a context, in bytes: with `/workspace/` before it the kernel still takes it in one piece */
-const MAX_PATH_BYTES = 4000;
 const [ENOENT, EACCES] = [2, 13];
 
 class Walk implements Scan {

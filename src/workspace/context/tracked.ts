@@ -3,12 +3,11 @@ import { closeSync, fstatSync, readFile } from 'node:fs';
 import { promisify } from 'node:util';
 import { hasCode } from '../../syscall/call.ts';
 import { O_RDONLY } from '../../syscall/constants.ts';
-
 import type { Fd } from '../../syscall/files.ts';
 import type { Entry, LeftOut } from './entry.ts';
 import { openBeneath } from '../folders.ts';
 import { readGitIndex } from './gitindex.ts';
-import { shownName, splitName, type ByteString } from '../names.ts';
+import { listed, shownName, splitName, type ByteString } from '../names.ts';
 import type { Pace } from '../pace.ts';
 
 const INDEX = '.git/index';
@@ -31,9 +30,8 @@ export const trackedWarnings = async (leftOut: readonly LeftOut[], entries: read
     }
   }
   if (tracked.size === 0) return [];
-  const names = [...tracked].slice(0, NAMED).map(shownName).join(', ');
-  const more = tracked.size > NAMED ? ` and ${tracked.size - NAMED} more` : '';
-  return [`left out although git tracks it: ${names}${more}; git shows it as deleted inside, and what was committed stays in .git/objects`];
+  const names = listed([...tracked].map(shownName), NAMED);
+  return [`left out although git tracks it: ${names}; git shows it as deleted inside, and what was committed stays in .git/objects`];
 };
 
 // From the copy, which holds still.

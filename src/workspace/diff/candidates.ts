@@ -3,7 +3,7 @@ import { SandboxError } from '../../errors.ts';
 import { hasCode } from '../../syscall/call.ts';
 import { attributesOf, type Fd } from '../../syscall/files.ts';
 import type { Manifest } from '../manifest.ts';
-import { joinName, splitName, type ByteString } from '../names.ts';
+import { joinName, MAX_PATH_BYTES, splitName, type ByteString } from '../names.ts';
 import type { Pace } from '../pace.ts';
 import type { Selection } from './selection.ts';
 import type { WorkspaceSource } from '../source.ts';
@@ -15,8 +15,6 @@ export interface Candidates {
   readonly isCut: boolean;
 }
 
-/** longest path within a workspace, in bytes: with `/workspace/` before it the kernel still takes it in one piece */
-const MAX_PATH_BYTES = 4000;
 /** most paths that are compared: a workspace may hold about half a million files, and its context had fewer */
 const MOST_PATHS = 1_000_000;
 
@@ -47,34 +45,40 @@ class Search implements Candidates {
 
   // What the layer holds takes the place of what is below it: an entry of its own, a whiteout, a directory that hides or renames one (OVERWRITTEN).
   async readLayer(layer: Tree): Promise<void> {
-    try {
-      const pending: ByteString[] = [''];
-      for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-        for (const entry of layer.list(folder, (directory) => this.#isMerged(folder, directory))) {
-          if (this.#pace.due()) await this.#pace.rest();
-          const path = joinName(folder, entry.name);
-          if (!this.#mayHold(path)) continue;
-          this.#add(path);
-          if (entry.isDirectory()) pending.push(path);
-          else if (this.#manifest.get(path)?.type === 'directory') this.whole.add(path);
-        }
-      }
-    } finally {
-      layer.close();
-    }
+    const isRead = (folder: ByteString, directory: Fd): boolean => this.#isMerged(folder, directory);
+    await this.#walk(layer, '', isRead, (path, isFolder) => {
+      if (!isFolder && this.#manifest.get(path)?.type === 'directory') this.whole.add(path);
+    });
   }
 
   /** Adds a place and all that is below it now. */
   async readBelow(view: Tree, top: ByteString): Promise<void> {
     if (top !== '') this.#add(top);
+    await this.#walk(
+      view,
+      top,
+      () => true,
+      () => {},
+    );
+  }
+
+  // Adds what lies below a directory of a tree, as far as the selection reaches.
+  async #walk(
+    tree: Tree,
+    top: ByteString,
+    isRead: (folder: ByteString, directory: Fd) => boolean,
+    visit: (path: ByteString, isFolder: boolean) => void,
+  ): Promise<void> {
     const pending = [top];
     for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-      for (const entry of view.list(folder)) {
+      const here = folder;
+      for (const entry of tree.list(here, (directory) => isRead(here, directory))) {
         if (this.#pace.due()) await this.#pace.rest();
-        const path = joinName(folder, entry.name);
+        const path = joinName(here, entry.name);
         if (!this.#mayHold(path)) continue;
         this.#add(path);
         if (entry.isDirectory()) pending.push(path);
+        visit(path, entry.isDirectory());
       }
     }
   }

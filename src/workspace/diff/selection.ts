@@ -1,8 +1,8 @@
 /** Which paths of a workspace a call is about. Pure. */
 import { posix } from 'node:path';
 import { SandboxError } from '../../errors.ts';
-import { splitName, type ByteString } from '../names.ts';
-import { pathInside, shownPath } from '../paths.ts';
+import { foldersAbove, splitName, type ByteString } from '../names.ts';
+import { pathInside, shownPath, WORKSPACE } from '../paths.ts';
 
 export interface Selection {
   /** whether an entry belongs to it; paths relative to the workspace, one character a byte */
@@ -11,15 +11,13 @@ export interface Selection {
   reaches(folder: ByteString): boolean;
 }
 
-const WORKSPACE = '/workspace';
-
 /**
  * The files and directories that a client names, and all that is in them; without any, everything. A `.git` and what is in it belongs only to a path that names
  * it or something in it. Throws PATH_REFUSED for what lies outside the workspace, and what pathInside throws.
  */
 export const selectionOf = (paths: readonly string[] | undefined, contextPath: string | null): Selection => {
   const tops = new Set((paths === undefined || paths.length === 0 ? ['.'] : paths).map((given) => placeOf(given, contextPath)));
-  const above = new Set([...tops].flatMap(foldersAbove));
+  const above = new Set([...tops].flatMap((top) => (top === '' ? [] : [...foldersAbove(top), ''])));
   const holds = (path: ByteString): boolean => {
     for (let at = path; ; at = splitName(at).folder) {
       if (tops.has(at)) return true;
@@ -34,10 +32,4 @@ const placeOf = (given: string, contextPath: string | null): ByteString => {
   if (path === WORKSPACE) return '';
   if (path.startsWith(`${WORKSPACE}/`)) return path.slice(WORKSPACE.length + 1);
   throw new SandboxError('PATH_REFUSED', `${shownPath(given)} is not compared: only what lies in ${WORKSPACE} is`, { hint: `name paths in ${WORKSPACE}` });
-};
-
-const foldersAbove = (path: ByteString): ByteString[] => {
-  if (path === '') return [];
-  const { folder } = splitName(path);
-  return [folder, ...foldersAbove(folder)];
 };

@@ -2,20 +2,18 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash, hash } from 'node:crypto';
 import { closeSync, fstatSync, readSync, type Stats } from 'node:fs';
-import type { Fd } from '../../syscall/files.ts';
+import { openToRead, type Fd } from '../../syscall/files.ts';
 import { startOf } from '../files/content.ts';
-import type { ManifestEntry } from '../manifest.ts';
+import { MODE_BITS, SHA256_OF_NOTHING, type ManifestEntry } from '../manifest.ts';
 import type { ByteString } from '../names.ts';
 import type { Pace } from '../pace.ts';
-import { openToRead, readPiece, type Tree } from '../tree.ts';
+import { readPiece, type Tree } from '../tree.ts';
 
 /** An entry as it was seen; of a file of more than 4 GiB, which may be nothing but holes, `sha256` says that it was not read. */
 export interface Sight extends Omit<ManifestEntry, 'mtimeNs'> {
   readonly isBinary: boolean;
 }
 
-/** bits of a mode that a context and its copy have: not setuid and setgid */
-const MODE_BITS = 0o1777;
 const LINK_MODE = 0o777;
 /** largest file that is read, in `bytes` */
 const MOST_READ = 4 * 1024 ** 3;
@@ -25,7 +23,6 @@ export const PIECE_BYTES = 256 * 1024;
 const HEAD_BYTES = 65_536;
 /** how far git looks for a NUL, in `bytes` */
 const NUL_BYTES = 8000;
-const SHA256_OF_NOTHING = hash('sha256', '');
 
 /** Looks at a path; null for what is not there, and for what is never listed: FIFOs, sockets, devices, mounts. `buffer`: PIECE_BYTES for reading. */
 export const lookAt = async (tree: Tree, path: ByteString, buffer: Buffer, pace: Pace): Promise<Sight | null> => {

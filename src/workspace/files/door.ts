@@ -2,14 +2,14 @@
  * What a path of a sandbox leads to. The kernel resolves it within the tree; what is there is looked at through a descriptor that opens nothing,
  * and only regular files and directories are then opened, through that descriptor: it still refers to the same thing, whatever has been renamed.
  */
-import { constants, fstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
+import { fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { SandboxError } from '../../errors.ts';
 import { hasCode } from '../../syscall/call.ts';
 import { O_NOFOLLOW, O_PATH } from '../../syscall/constants.ts';
-import { openInRoot, pathOf, withFd, type Fd } from '../../syscall/files.ts';
+import { openInRoot, openToRead, pathOf, withFd, type Fd } from '../../syscall/files.ts';
 import { bytesOf, isAtOrBelow, type ByteString } from '../names.ts';
-import { isOnlyInside, shownPath } from '../paths.ts';
+import { isOnlyInside, shownPath, WORKSPACE } from '../paths.ts';
 import { typeOf } from '../status.ts';
 
 /** Something that exists and is never opened. */
@@ -44,8 +44,7 @@ const open = (door: Fd, handle: Fd, given: string): Found => {
   if (!isOpenToAgent(door, place, stats)) throw new SandboxError('PATH_REFUSED', `${shownPath(given)} cannot be read: the user \`agent\` may not read it`);
   const type = typeOf(stats.mode);
   if (type === 'fifo' || type === 'device' || type === 'socket') return { other: { type } };
-  // O_NONBLOCK: a file that a program holds a lease on gives EAGAIN instead of waiting.   man 2 fcntl, F_SETLEASE
-  return { fd: openSync(pathOf(handle), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY) };
+  return { fd: openToRead(handle) };
 };
 
 /** Where something that was opened lies in the tree, as the kernel says. */
@@ -61,8 +60,6 @@ export interface Agent {
   readonly gid: number;
 }
 
-/** The directory that tells: it owns it. */
-const OWNED_BY_AGENT = '/workspace';
 const READ = 4;
 const SEARCH = 1;
 
@@ -70,7 +67,7 @@ const statsAt = (door: Fd, path: ByteString): Stats => withFd(openInRoot(door, b
 
 /** Who `agent` is in the tree that `door` is a descriptor of. */
 export const agentOf = (door: Fd): Agent => {
-  const { uid, gid } = statsAt(door, OWNED_BY_AGENT);
+  const { uid, gid } = statsAt(door, WORKSPACE); // its own
   return { uid, gid };
 };
 

@@ -2,10 +2,10 @@
  * The entries of a hostile directory, for a walk. No link is followed, nothing but regular files and directories is opened, and what `agent` may not read
  * is passed over: as `null`, like everything that is gone or has become something else.
  */
-import { constants, fstatSync, lstatSync, opendirSync, openSync, readSync, type Dirent } from 'node:fs';
+import { fstatSync, lstatSync, opendirSync, readSync, type Dirent } from 'node:fs';
 import { hasCode } from '../../syscall/call.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS } from '../../syscall/constants.ts';
-import { openat2, pathOf, type Fd } from '../../syscall/files.ts';
+import { openat2, openToRead, pathOf, type Fd } from '../../syscall/files.ts';
 import { mayRead, type Agent } from '../files/door.ts';
 import type { Held } from './held.ts';
 import { bytesBelow, bytesOf, type ByteString } from '../names.ts';
@@ -65,8 +65,7 @@ export class Entries {
     try {
       const stats = fstatSync(handle);
       if (!stats.isFile() || stats.size === 0 || !mayRead(this.#agent, stats)) return null;
-      // O_NONBLOCK: a file that a program holds a lease on gives EAGAIN instead of waiting.   man 2 fcntl, F_SETLEASE
-      return { fd: this.#held.hold(openSync(pathOf(handle), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)), size: stats.size };
+      return { fd: this.#held.hold(openToRead(handle)), size: stats.size };
     } catch (error) {
       return passedOver(error);
     } finally {

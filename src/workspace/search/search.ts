@@ -5,7 +5,7 @@ import type { Fd } from '../../syscall/files.ts';
 import { agentOf, findThroughDoor, placeOf } from '../files/door.ts';
 import { refusalOf } from '../files/files.ts';
 import type { SearchResult } from './found.ts';
-import { isOnlyInside, notFound, pathInside, shownPath } from '../paths.ts';
+import { isOnlyInside, notFound, pathInside, shownPath, WORKSPACE } from '../paths.ts';
 import type { SearchJob } from './searchtree.ts';
 import { seek } from './seekers.ts';
 
@@ -30,7 +30,6 @@ export interface SearchOptions {
   readonly signal: AbortSignal;
 }
 
-const WORKSPACE = '/workspace';
 /** longest that a search takes, in `ms`: clients give up after 60 s */
 const DEADLINE_MS = 30_000;
 /** most of one answer, whatever is asked for */

@@ -8,6 +8,7 @@ import { choicesOf, compileGlob, type NameTest } from './globs.ts';
 import { Held } from './held.ts';
 import { searchLines } from './lines.ts';
 import { isAtOrBelow, shownName, type ByteString } from '../names.ts';
+import { WORKSPACE } from '../paths.ts';
 import { compilePattern } from './pattern.ts';
 import { filesBelow } from './walk.ts';
 
@@ -70,8 +71,6 @@ const searchOf = ({ pattern, ignoreCase, contextLines }: SearchJob, found: Found
     return !found.isCut;
   };
 };
-
-const WORKSPACE = '/workspace';
 
 /** A path as results name it: relative to /workspace where it is below it. */
 const shownPath = (path: ByteString): string => shownName(relativeTo(WORKSPACE, path) ?? path);

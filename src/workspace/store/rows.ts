@@ -5,7 +5,7 @@
 import { Batch } from '../../syscall/batch.ts';
 import { AT_EMPTY_PATH, S_IFMT } from '../../syscall/constants.ts';
 import type { Fd } from '../../syscall/files.ts';
-import type { ManifestEntry } from '../manifest.ts';
+import { MODE_BITS, SHA256_OF_NOTHING, type ManifestEntry } from '../manifest.ts';
 import type { Reason } from '../context/rules.ts';
 
 /** mode, inode (2), size (2), ctime (3), mtime (3), device (2) */
@@ -81,7 +81,7 @@ let single: Batch | undefined;
 /** S_IFREG, S_IFDIR, … */
 export const typeOf = (words: Uint32Array, at: number): number => words[at + MODE]! & S_IFMT;
 /** permission bits that a copy has: not setuid and setgid */
-export const modeOf = (words: Uint32Array, at: number): number => words[at + MODE]! & 0o1777;
+export const modeOf = (words: Uint32Array, at: number): number => words[at + MODE]! & MODE_BITS;
 /** in `bytes`, as statx told it */
 export const sizeOf = (words: Uint32Array, at: number): number => words[at + SIZE]! + words[at + SIZE + 1]! * WORD;
 /** last change of anything in `ms` since 1970, rounded down */
@@ -119,8 +119,6 @@ export const setFound = (words: Uint32Array, at: number, kind: Kind, size: numbe
 
 /** SHA-256 of the content in hex; zeros for a directory. */
 export const sha256Of = (words: Uint32Array, at: number): string => bytesIn(words, at + HASH, HASH_WORDS).toString('hex');
-
-const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** The row as an entry of a manifest; null for what is not part of the snapshot. */
 export const manifestEntryOf = (words: Uint32Array, at: number): ManifestEntry | null => {

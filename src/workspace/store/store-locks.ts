@@ -1,11 +1,11 @@
 /** Who may do what in the store: locks that the kernel takes back when their holder dies, however it dies.   man 2 flock */
-import { closeSync, fstatSync, mkdirSync, openSync, statSync, utimesSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { SandboxError } from '../../errors.ts';
-import { call, hasCode } from '../../syscall/call.ts';
-import { LOCK_EX, LOCK_NB, LOCK_SH } from '../../syscall/constants.ts';
+import { hasCode } from '../../syscall/call.ts';
 import type { Fd } from '../../syscall/files.ts';
+import { tryLock } from '../../syscall/lock.ts';
 import type { Pace } from '../pace.ts';
 
 /** A key that is held; nobody else takes or removes there until `leave`. */
@@ -35,7 +35,7 @@ export const enterKey = async (store: string, key: string, pace: Pace): Promise<
 /** Holds a key; null when it is missing or another holds it. */
 export const tryKey = (store: string, key: string): HeldKey | null => {
   const path = join(store, key);
-  const lock = openLock(join(path, 'lock'), 'a', LOCK_EX);
+  const lock = tryLock(join(path, 'lock'));
   if (lock === null) return null;
   // Removed together with its directory, while it was waited for: it guards nothing any more.
   if (!isStillThere(join(path, 'lock'), lock)) {
@@ -55,25 +55,8 @@ const isStillThere = (path: string, fd: Fd): boolean => {
 };
 
 /** The lock on a state: shared for who uses it, exclusive for who removes it. Its descriptor; null when it cannot be had now, or the state is gone. */
-export const lockState = (state: string, mode: 'shared' | 'exclusive'): Fd | null => openLock(join(state, 'state'), 'r', mode === 'shared' ? LOCK_SH : LOCK_EX);
-
-const openLock = (path: string, flags: 'a' | 'r', mode: number): Fd | null => {
-  let fd: Fd;
-  try {
-    fd = openSync(path, flags, 0o600);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
-    throw error;
-  }
-  try {
-    call('flock', fd, mode | LOCK_NB);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    if (hasCode(error, 'EWOULDBLOCK', 'EAGAIN')) return null;
-    throw error;
-  }
-};
+export const lockState = (state: string, mode: 'shared' | 'exclusive'): Fd | null =>
+  tryLock(join(state, 'state'), { isShared: mode === 'shared', isMade: false });
 
 /** Notes that a key is used now: those that were not used for longest are removed first. */
 export const touchKey = (key: string): void => utimesSync(join(key, 'lock'), new Date(), new Date());
