@@ -7,17 +7,14 @@ import { mode } from '../e2e/harness/mode.ts';
 import { expectNothingOfTheHost, refused } from '../e2e/harness/refusals.ts';
 import { shareServer } from '../e2e/harness/server.ts';
 import { sections, sharePolicies } from '../e2e/harness/trusted.ts';
+import { makeOutside, MARKER } from './outside.ts';
 
-const MARKER = 'a secret of the host';
 /** a directory of the host, outside of every context, with a marker in files and a name */
 let host: string;
 let context: string;
 
 beforeAll(() => {
-  host = makeDirectory('host', (directory) => {
-    mkdirSync(join(directory, 'a/b'), { recursive: true });
-    for (const name of ['marker', 'a/marker', 'a/b/outside']) writeFileSync(join(directory, name), MARKER, { mode: 0o644 });
-  });
+  host = makeOutside(['marker', 'a/marker', 'a/b/outside']);
   context = makeDirectory('work', (directory) => {
     mkdirSync(join(directory, 'there/deep'), { recursive: true });
     for (const name of ['file', 'there/marker', 'there/deep/marker']) writeFileSync(join(directory, name), 'mine\n');
@@ -63,7 +60,7 @@ describe.each(['overlay', 'plain'])(`sandbox_diff stays in the sandbox (%s), as 
         ['there', 'away'],
         ['x/y', 'x/z'],
         ['file', 'link'],
-      ].map((names) => box.begin(['python3', '-c', SWAP, ...names], /swapping/)),
+      ].map(([one, other]) => box.swap(one!, other!)),
     );
     const seen = new Set<string>();
     for (let turn = 0; turn < 40; turn++) {
@@ -75,9 +72,3 @@ describe.each(['overlay', 'plain'])(`sandbox_diff stays in the sandbox (%s), as 
     await destroyAll(server());
   });
 });
-
-const SWAP = `import ctypes, sys
-print("swapping", flush=True)
-libc = ctypes.CDLL(None)
-a, b = (word.encode() for word in sys.argv[1:])
-while True: libc.renameat2(-100, a, -100, b, 2) == 0 or sys.exit("no exchange")`;

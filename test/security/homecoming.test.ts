@@ -28,25 +28,6 @@ const apply = async ({ server, id }: Box): Promise<Record<string, unknown>> => {
 };
 const outcome = (box: Box): Promise<string> => apply(box).then(() => 'applied', (error: unknown) => (error instanceof CallError ? error.code : String(error))); // prettier-ignore
 
-const LOOK = `
-import json, os, stat
-found = {}
-for folder, folders, files in os.walk(b"."):
-    for name in files + [one for one in folders if os.path.islink(os.path.join(folder, one))]:
-        path = os.path.join(folder, name)
-        what = os.lstat(path)
-        if stat.S_ISLNK(what.st_mode):
-            text = "link " + os.readlink(path).decode("latin-1")
-        elif stat.S_ISREG(what.st_mode):
-            text = ("program " if what.st_mode & 0o100 else "file ") + open(path, "rb").read().decode("latin-1")
-        else:
-            continue
-        found[path[2:].decode("latin-1")] = text
-print(json.dumps(found))
-`;
-const inside = async (box: Box): Promise<Record<string, string>> =>
-  JSON.parse(await box.run(['python3', '-c', LOOK], { max_output_bytes: 1_000_000 })) as Record<string, string>;
-
 /** Exchanges two names now and then: at a moment that nobody can foresee, and for long enough that much happens meanwhile. */
 const SWAP = `
 import ctypes, random, sys, time
@@ -68,7 +49,7 @@ describe(`P10 an apply, as ${mode},`, () => {
       const box = await createBox(server, { context });
       await box.run(['python3', '-c', readFileSync(join(FIXTURES, 'change-tree.py'), 'utf8')], { stdin: JSON.stringify(operations) });
       const before = gitTree(context);
-      const expected = (await outcome(box)) === 'applied' ? await inside(box) : before;
+      const expected = (await outcome(box)) === 'applied' ? await box.gitTree() : before;
       expect(gitTree(context), JSON.stringify(operations)).toEqual(expected);
       expect(leftovers(context)).toEqual([]);
       await box.destroy();
@@ -178,7 +159,7 @@ describe(`D3 an apply whose server is killed, as ${mode},`, () => {
       const box = await createBox(server, {});
       await box.run('for f in f*; do echo changed > $f; done; mkdir new; echo x > new/x; rm -r gone; echo now a file > gone');
       const before = gitTree(context);
-      const after = await inside(box);
+      const after = await box.gitTree();
       const done = apply(box).catch(() => undefined);
       const marked = join(context, names.toSorted()[moment]!);
       const end = Date.now() + 10_000;

@@ -6,17 +6,14 @@ import { CallError } from '../e2e/harness/client.ts';
 import { makeDirectory } from '../e2e/harness/home.ts';
 import { mode } from '../e2e/harness/mode.ts';
 import { expectNothingOfTheHost, refused } from '../e2e/harness/refusals.ts';
+import { makeOutside, MARKER } from './outside.ts';
 
-const MARKER = 'a secret of the host';
 /** a directory of the host, outside of every context, with a marker in it */
 let host: string;
 let context: string;
 
 beforeAll(() => {
-  host = makeDirectory('host', (directory) => {
-    mkdirSync(join(directory, 'a/b'), { recursive: true });
-    for (const name of ['marker', 'a/marker', 'a/b/marker']) writeFileSync(join(directory, name), MARKER, { mode: 0o644 });
-  });
+  host = makeOutside();
   context = makeDirectory('work', (directory) => {
     mkdirSync(join(directory, '..foo'));
     writeFileSync(join(directory, '..foo/file'), 'mine\n');
@@ -101,7 +98,7 @@ describe(`sandbox_read stays in the sandbox, as ${mode}`, () => {
 
   it('P5 by a name that is a directory and a link out by turns, all the time', async () => {
     await box().run(`mkdir -p race/there && echo inside > race/there/marker && ln -sfn ${host} race/away`);
-    const exec_id = await box().begin(['python3', '-c', SWAP, 'race/there', 'race/away'], /swapping/);
+    const exec_id = await box().swap('race/there', 'race/away');
     const seen = new Set<string>();
     for (let turn = 0; turn < 80; turn++) {
       const text = await shown(turn % 2 === 0 ? 'race/there/marker' : 'race/away/marker');
@@ -179,12 +176,6 @@ describe(`P8 sandbox_read ends, whatever it reads, as ${mode}`, () => {
     expect(await box().run('echo still')).toBe('still\n');
   });
 });
-
-const SWAP = `import ctypes, sys
-print("swapping", flush=True)
-libc = ctypes.CDLL(None)
-a, b = (word.encode() for word in sys.argv[1:])
-while True: libc.renameat2(-100, a, -100, b, 2) == 0 or sys.exit("no exchange")`;
 
 it(`the run’s own directory is none of a sandbox, as ${mode}`, async () => {
   await expectNoMarker(inject('runDirectory'));

@@ -1,21 +1,18 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { shareBox } from '../e2e/harness/box.ts';
 import { makeDirectory } from '../e2e/harness/home.ts';
 import { mode } from '../e2e/harness/mode.ts';
 import { expectNothingOfTheHost, refused } from '../e2e/harness/refusals.ts';
+import { makeOutside, MARKER } from './outside.ts';
 
-const MARKER = 'a secret of the host';
 /** a directory of the host, outside of every context, with a marker in files and names */
 let host: string;
 let context: string;
 
 beforeAll(() => {
-  host = makeDirectory('host', (directory) => {
-    mkdirSync(join(directory, 'a/b'), { recursive: true });
-    for (const name of ['marker', 'a/marker', 'a/b/marker']) writeFileSync(join(directory, name), MARKER, { mode: 0o644 });
-  });
+  host = makeOutside();
   context = makeDirectory('work', (directory) => writeFileSync(join(directory, 'file'), 'mine\n'));
 });
 const box = shareBox(
@@ -66,10 +63,7 @@ describe(`sandbox_search stays in the sandbox, as ${mode}`, () => {
     await box().run(
       `mkdir -p race/there race/deep/x/b && echo inside > race/there/marker && echo inside > race/deep/x/b/marker && ln -sfn ${host} race/away && ln -sfn ${host}/a race/deep/z`,
     );
-    const swappers = await Promise.all([
-      box().begin(['python3', '-c', SWAP, 'race/there', 'race/away'], /swapping/),
-      box().begin(['python3', '-c', SWAP, 'race/deep/x', 'race/deep/z'], /swapping/),
-    ]);
+    const swappers = await Promise.all([box().swap('race/there', 'race/away'), box().swap('race/deep/x', 'race/deep/z')]);
     const seen = new Set<string>();
     for (let turn = 0; turn < 60; turn++) {
       const text = await expectNoMarker(['race', 'race/there', 'race/deep/x', 'race/deep'][turn % 4]);
@@ -129,9 +123,3 @@ for n in range(120000): os.mknod(f"many/{n:06}")
 os.mkdir("deep"); os.chdir("deep")
 for n in range(4000): os.mkdir("d"); os.chdir("d")
 open("file", "w").write("the bottom")`;
-
-const SWAP = `import ctypes, sys
-print("swapping", flush=True)
-libc = ctypes.CDLL(None)
-a, b = (word.encode() for word in sys.argv[1:])
-while True: libc.renameat2(-100, a, -100, b, 2) == 0 or sys.exit("no exchange")`;

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { shareBox } from '../e2e/harness/box.ts';
@@ -6,17 +6,14 @@ import { CallError } from '../e2e/harness/client.ts';
 import { makeDirectory } from '../e2e/harness/home.ts';
 import { mode } from '../e2e/harness/mode.ts';
 import { expectNothingOfTheHost } from '../e2e/harness/refusals.ts';
+import { makeOutside, MARKER } from './outside.ts';
 
-const MARKER = 'a secret of the host';
 /** a directory of the host, outside of every context, which the server could write */
 let host: string;
 let context: string;
 
 beforeAll(() => {
-  host = makeDirectory('host', (directory) => {
-    mkdirSync(join(directory, 'a/b'), { recursive: true });
-    for (const name of ['marker', 'a/marker', 'a/b/marker']) writeFileSync(join(directory, name), MARKER);
-  });
+  host = makeOutside();
   context = makeDirectory('work', (directory) => writeFileSync(join(directory, 'file'), 'mine\n'));
 });
 const box = shareBox(
@@ -106,7 +103,7 @@ describe(`sandbox_write stays in the sandbox, as ${mode}`, () => {
         ['race/x/y', 'race/x/z'],
         ['race/file', 'race/link'],
         ['race/own', 'race/leads'],
-      ].map((names) => box().begin(['python3', '-c', SWAP, ...names], /swapping/)),
+      ].map(([one, other]) => box().swap(one!, other!)),
     );
     const seen = new Set<string>();
     for (let turn = 0; turn < 25; turn++)
@@ -119,9 +116,3 @@ describe(`sandbox_write stays in the sandbox, as ${mode}`, () => {
     expect(await box().run("find race -name '.cellwall*'; stat -c %U $(find race -type f) | sort -u; rm -rf race")).toBe('agent\n');
   });
 });
-
-const SWAP = `import ctypes, sys
-print("swapping", flush=True)
-libc = ctypes.CDLL(None)
-a, b = (word.encode() for word in sys.argv[1:])
-while True: libc.renameat2(-100, a, -100, b, 2) == 0 or sys.exit("no exchange")`;

@@ -38,6 +38,10 @@ export interface Box {
   run(command: string | readonly string[], params?: Params): Promise<string>;
   /** stdout of a Python program of test/fixtures */
   python(fixture: string, ...args: readonly string[]): Promise<string>;
+  /** what git would know of the workspace, as gitTree tells it of a directory of the host */
+  gitTree(): Promise<Record<string, string>>;
+  /** Exchanges two names for ever, from the moment on that this resolves; with the id of the command that does it. */
+  swap(first: string, second: string): Promise<string>;
   wait(execId: string, params?: Params, options?: CallOptions): Promise<ExecAnswer>;
   read(path: string, params?: Params): Promise<Params>;
   destroy(): Promise<Params>;
@@ -68,13 +72,17 @@ export const createBox = async (server: Server, params: Params = { context: 'non
     expect({ status, exit_code, stderr }, `of ${JSON.stringify(command).slice(0, 200)}`).toEqual({ status: 'exited', exit_code: 0, stderr: '' });
     return stdout;
   };
+  const python = (fixture: string, args: readonly string[], max_output_bytes: number): Promise<string> =>
+    run(['python3', '-', ...args], { stdin: textOf(fixture), max_output_bytes });
   return {
     id,
     server,
     created,
     exec,
     run,
-    python: (fixture, ...args) => run(['python3', '-', ...args], { stdin: readFileSync(join(FIXTURES, fixture), 'utf8'), max_output_bytes: 100_000 }),
+    python: (fixture, ...args) => python(fixture, args, 100_000),
+    gitTree: async () => JSON.parse(await python('git-tree.py', [], 1_000_000)) as Record<string, string>,
+    swap: (first, second) => begin(['python3', '-c', textOf('swap.py'), first, second], /swapping/),
     wait,
     begin,
     read: (path, more = {}) => server.call('sandbox_read', { ...sandbox, path, ...more }),
@@ -103,4 +111,4 @@ export const shareBoxOf = (server: () => Server, params?: () => Params): (() => 
   return () => box!;
 };
 
-const FIXTURES = join(import.meta.dirname, '../../fixtures');
+const textOf = (fixture: string): string => readFileSync(join(import.meta.dirname, '../../fixtures', fixture), 'utf8');
