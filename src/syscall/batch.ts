@@ -4,10 +4,8 @@
  */
 import koffi from 'koffi';
 import { SyscallError } from './call.ts';
-import { PROT_EXEC, PROT_READ } from './constants.ts';
-import { libc } from './libc.ts';
 import { numberOf, type Arch } from './numbers.ts';
-import { allocate, STUBS } from './stub.ts';
+import { launchCode } from './stub.ts';
 
 /** Calls that no table of a launch has.   man 2 syscalls */
 const MORE = {
@@ -101,19 +99,21 @@ export class Batch {
     return call;
   }
 
-  /** Makes all calls that were added, in their order, whichever of them fail. The next call that is added begins a new run. */
+  /**
+   * Makes all calls that were added, in their order, whichever of them fail. The next call that is added begins a new run.
+   * SAFETY: the code reads and writes the block and what its entries name: memory of this Batch, which its caller holds, by offsets that it gave out.
+   * It never comes to clone3, as the last entry fails and may not.
+   */
   run(): void {
     this.#finish();
-    conclude((walk ??= load())(BigInt(this.#address)));
+    conclude(launchCode()(BigInt(this.#address)));
   }
 
   /** The same on a thread of libuv's pool, for calls that block. Nothing else may be done with this batch meanwhile. */
   async runAside(): Promise<void> {
     this.#finish();
     conclude(
-      await new Promise<number>((resolve, reject) =>
-        (walk ??= load()).async(BigInt(this.#address), (error, result) => (error ? reject(error) : resolve(result))),
-      ),
+      await new Promise<number>((resolve, reject) => launchCode().async(BigInt(this.#address), (error, result) => (error ? reject(error) : resolve(result)))),
     );
   }
 
@@ -156,24 +156,4 @@ export class Batch {
 
 const conclude = (result: number): void => {
   if (result !== -EBADF) throw new Error(`a list of system calls ended in ${result}, not where it had to`);
-};
-
-interface Walk {
-  (block: bigint): number;
-  async(block: bigint, done: (error: Error | null, result: number) => void): void;
-}
-
-let walk: Walk | undefined;
-
-/**
- * The launch code as a function.   man 2 mprotect
- * SAFETY: the page is never unmapped. The code reads and writes the block it is given and what its entries name: memory of that Batch, which
- * its caller holds, by offsets that the Batch gave out. It never comes to clone3, as the last entry fails and may not.
- */
-const load = (): Walk => {
-  const page = allocate(PAGE);
-  STUBS[process.arch as Arch].code.copy(page.bytes);
-  const [result, errno] = libc().call('mprotect', [page.address, PAGE, PROT_READ | PROT_EXEC]);
-  if (result < 0) throw new SyscallError('mprotect', errno);
-  return koffi.decode(page.address, koffi.proto('int64_t (void *block)')) as Walk;
 };

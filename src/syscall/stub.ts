@@ -50,7 +50,8 @@ export const allocate = (size: number): { address: bigint; bytes: Buffer } => {
   return { address: BigInt(address), bytes: Buffer.from(koffi.view(address, size)) };
 };
 
-type Launch = ((block: bigint) => number) & { async(block: bigint, done: (error: Error | null, result: number) => void): void };
+/** Walks the block at an address: in this thread, or on one of the pool. */
+export type Launch = ((block: bigint) => number) & { async(block: bigint, done: (error: Error | null, result: number) => void): void };
 
 /**
  * The code as a function: filled while writable, then made executable and read-only.   man 2 mprotect
@@ -66,11 +67,13 @@ const load = (): Launch => {
 
 let loaded: Launch | undefined;
 
+/** The code as a function; the same one for all. */
+export const launchCode = (): Launch => (loaded ??= load());
+
 /** Runs the block at `address` on a thread of the pool: the pid of the child, which has called execve by then or is gone. */
 export const runBlock = (address: bigint): Promise<number> =>
   new Promise((resolve, reject) => {
-    loaded ??= load();
-    loaded.async(address, (error, result) => {
+    launchCode().async(address, (error, result) => {
       if (error) reject(error);
       else if (result < 0) reject(new Error(`clone3: ${errnoName(-result)}`));
       else resolve(result);

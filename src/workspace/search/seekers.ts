@@ -1,10 +1,11 @@
 /** The server's side of the threads that search (seeker.ts): they are started when there is something to do and end when there has been nothing for a while. */
 import { Worker } from 'node:worker_threads';
-import { SandboxError, type ErrorCode } from '../../errors.ts';
+import { SandboxError } from '../../errors.ts';
 import { hasCode } from '../../syscall/call.ts';
 import type { SearchResult } from './found.ts';
 import { Held, shareMemory } from './held.ts';
 import type { SearchJob } from './searchtree.ts';
+import { rethrown, type Thrown } from '../thrown.ts';
 
 export interface Request {
   readonly job: SearchJob;
@@ -12,11 +13,8 @@ export interface Request {
   readonly memory: SharedArrayBuffer;
 }
 
-export type Answer =
-  | { readonly result: SearchResult }
-  | { readonly refusal: { readonly code: ErrorCode; readonly message: string; readonly hint: string } }
-  | { readonly failure: Error }
-  | { readonly stopped: true };
+/** What the thread says of a job. */
+export type Answer = { readonly result: SearchResult } | { readonly thrown: Thrown } | { readonly stopped: true };
 
 /** searches at a time; others wait for their turn */
 const MOST_BUSY = 2;
@@ -43,7 +41,7 @@ export const seek = async (job: SearchJob, deadlineMs: number, signal: AbortSign
     const answer = await ask(job, deadlineMs, signal);
     signal.throwIfAborted();
     if ('result' in answer) return answer.result;
-    if ('refusal' in answer) throw new SandboxError(answer.refusal.code, answer.refusal.message, { hint: answer.refusal.hint });
+    if ('thrown' in answer) throw rethrown(answer.thrown);
     if ('failure' in answer)
       throw hasCode(answer.failure, 'ERR_WORKER_OUT_OF_MEMORY') ? new SandboxError('LIMIT_EXCEEDED', TOO_MUCH, { hint: HINT }) : answer.failure;
     throw new SandboxError('TIMED_OUT', `the search was not done after ${deadlineMs / 1000} s`, { hint: HINT });
@@ -79,7 +77,10 @@ const passTurn = (): void => {
   for (const next of waiting) return next();
 };
 
-const ask = async (job: SearchJob, deadlineMs: number, signal: AbortSignal): Promise<Answer> => {
+/** What it says, or why it has ended instead. */
+type Outcome = Answer | { readonly failure: Error };
+
+const ask = async (job: SearchJob, deadlineMs: number, signal: AbortSignal): Promise<Outcome> => {
   const worker = takeWorker();
   const memory = shareMemory();
   const held = new Held(memory);
@@ -106,11 +107,11 @@ const ask = async (job: SearchJob, deadlineMs: number, signal: AbortSignal): Pro
 };
 
 // What it answers; where it ends instead, why.
-const answerOf = (worker: Worker, held: Held): Promise<Answer> =>
+const answerOf = (worker: Worker, held: Held): Promise<Outcome> =>
   new Promise((resolve) => {
     let failure = new Error('the thread that searches has ended');
     const onError = (error: Error): void => void (failure = error);
-    const settle = (answer: Answer): void => {
+    const settle = (answer: Outcome): void => {
       worker.off('message', settle).off('error', onError).off('exit', onExit);
       resolve(answer);
     };
